@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "colophon/backend.hpp"
+
+#include <cstdlib>
+
+#include "backend_implementation.h"
+
+namespace colophon {
+namespace {
+
+constexpr std::string_view kAuto = "auto";
+
+const BackendList& built_in_backends() {
+  static const BackendList list({&openssl_backend()});
+  return list;
+}
+
+}  // namespace
+
+BackendList::BackendList(std::vector<const BackendImplementation*> implementations) {
+  for (const BackendImplementation* implementation : implementations) {
+    entries_.push_back(std::make_unique<Entry>());
+    entries_.back()->implementation = implementation;
+  }
+}
+
+const std::optional<Error>& BackendList::fault_of(const Entry& entry) {
+  std::call_once(entry.tested, [&entry] {
+    const BackendImplementation& implementation = *entry.implementation;
+    const std::string name(implementation.name());
+    if (std::string reason = implementation.unsupported_reason(); !reason.empty()) {
+      entry.fault = make_error(ErrorCode::kUnsupported,
+                               "backend '" + name + "' cannot run on this machine: " + reason);
+    } else if (Result<void> test = run_self_test(implementation); !test) {
+      entry.fault = make_error(
+          ErrorCode::kInternal,
+          "backend '" + name + "' failed its self-test and is not used: " + test.error().message);
+    }
+  });
+  return entry.fault;
+}
+
+const BackendList::Entry* BackendList::best() const {
+  for (const auto& entry : entries_) {
+    if (!fault_of(*entry)) return entry.get();
+  }
+  return nullptr;
+}
+
+Result<const BackendImplementation*> BackendList::choose(std::string_view name) const {
+  if (name == kAuto) {
+    if (const Entry* entry = best()) return entry->implementation;
+    std::string reasons;
+    for (const auto& entry : entries_) reasons += "; " + fault_of(*entry)->message;
+    return make_error(ErrorCode::kInternal, "no backend can be used" + reasons);
+  }
+  std::string names(kAuto);
+  for (const auto& entry : entries_) {
+    if (entry->implementation->name() == name) {
+      if (const auto& fault = fault_of(*entry)) return *fault;
+      return entry->implementation;
+    }
+    names += ", ";
+    names += entry->implementation->name();
+  }
+  return make_error(ErrorCode::kInvalidArgument,
+                    "there is no backend '" + std::string(name) + "'; choose one of: " + names,
+                    std::string(kBackendVariable));
+}
+
+std::vector<BackendInfo> BackendList::list() const {
+  std::vector<BackendInfo> infos;
+  const Entry* chosen = best();
+  for (const auto& entry : entries_) {
+    const auto& fault = fault_of(*entry);
+    BackendInfo info;
+    info.name = entry->implementation->name();
+    info.description = entry->implementation->description();
+    info.supported = !fault || fault->code != ErrorCode::kUnsupported;
+    info.self_test_passed = !fault;
+    info.chosen_by_auto = entry.get() == chosen;
+    if (fault) info.reason = fault->message;
+    infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+Result<Backend> Backend::choose(std::string_view name) {
+  if (name.empty()) {
+    const char* from_environment = std::getenv(std::string(kBackendVariable).c_str());
+    name = from_environment == nullptr ? std::string_view() : from_environment;
+    if (name.empty()) name = kAuto;
+  }
+  COLOPHON_TRY_ASSIGN(const BackendImplementation* implementation,
+                      built_in_backends().choose(name));
+  return Backend(*implementation);
+}
+
+std::string_view Backend::name() const noexcept { return impl_->name(); }
+
+std::vector<BackendInfo> list_backends() { return built_in_backends().list(); }
+
+}  // namespace colophon

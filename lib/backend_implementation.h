@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a backend is, seen from inside: one object chosen once, virtual calls over whole batches.
+//
+// Everything that decides a verdict without curve arithmetic happens before (key_encoding.h,
+// signature_encoding.h, verifier.cc), so that no two backends can differ in it: a backend gets
+// clean keys, scalars in range, and flat arrays it may hand to a device as they are.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "colophon/backend.hpp"
+#include "colophon/error.hpp"
+#include "colophon/hash.hpp"
+#include "colophon/profile.hpp"
+#include "colophon/slices.hpp"
+#include "key_encoding.h"
+#include "signature_encoding.h"
+
+namespace colophon {
+
+// What one backend keeps for one enrolled key: a library's key object, a table in its device's
+// memory. Immutable once made; shared by all threads.
+class PreparedKey {
+ public:
+  PreparedKey() = default;
+  PreparedKey(const PreparedKey&) = delete;
+  PreparedKey& operator=(const PreparedKey&) = delete;
+  virtual ~PreparedKey() = default;
+  [[nodiscard]] virtual std::size_t memory_bytes() const noexcept = 0;
+};
+
+// A distinct key of a batch. `prepared` is this backend's own, or null: not enrolled, or no room.
+struct BatchKey {
+  const PublicKey* key = nullptr;
+  const PreparedKey* prepared = nullptr;
+};
+
+// The curve arithmetic of a batch. Everything lives until the call returns.
+struct VerifyWork {
+  Scheme scheme = Scheme::kEcdsaP256Sha256;
+  Profile profile = Profile::kStandard;  // never kDefault
+  InputKind input = InputKind::kMessage;
+  Slices inputs;                          // one an item; digests are 32 bytes for every item to do
+  std::span<const Signature> signatures;  // one an item
+  std::span<const BatchKey> keys;         // each distinct key once
+  std::span<const std::uint32_t> key_of;  // item -> index in `keys`; undefined for decided items
+  // The items still to do, equal keys next to each other. All others are decided.
+  std::span<const std::uint32_t> items;
+  // Written for each of `items`: kValid or kMismatch, nothing else.
+  std::span<Verdict> verdicts;
+};
+
+class BackendImplementation {
+ public:
+  BackendImplementation() = default;
+  BackendImplementation(const BackendImplementation&) = delete;
+  BackendImplementation& operator=(const BackendImplementation&) = delete;
+  virtual ~BackendImplementation() = default;
+
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+  [[nodiscard]] virtual std::string description() const = 0;
+  // Empty if this machine can run it, otherwise why not ("the CPU lacks AVX-512 IFMA").
+  [[nodiscard]] virtual std::string unsupported_reason() const = 0;
+
+  // All calls below are thread-safe and synchronous. An error means that the backend failed, never
+  // that an input is wrong; shapes are already checked.
+
+  [[nodiscard]] virtual Result<std::unique_ptr<PreparedKey>> prepare_key(
+      const PublicKey& key) const = 0;
+  [[nodiscard]] virtual Result<void> verify(const VerifyWork& work) const = 0;
+
+  [[nodiscard]] virtual Result<void> hash(HashAlgorithm algorithm, const Slices& messages,
+                                          std::span<Digest> digests) const = 0;
+  // leaf_hashes[i] = H(0x00 ‖ leaves[i]).
+  [[nodiscard]] virtual Result<void> merkle_leaf_hashes(const Slices& leaves,
+                                                        std::span<Digest> leaf_hashes) const = 0;
+  // parents[i] = H(0x01 ‖ nodes[2i] ‖ nodes[2i+1]); nodes.size() = 2 · parents.size(). `parents`
+  // may be the front of `nodes`. Also called for single pairs: a device backend does those on the
+  // host.
+  [[nodiscard]] virtual Result<void> merkle_parents(std::span<const Digest> nodes,
+                                                    std::span<Digest> parents) const = 0;
+  // Root over `nodes`, whose contents are lost; at least one. Level by level through merkle_parents
+  // unless a backend fuses levels.
+  [[nodiscard]] virtual Result<Digest> merkle_reduce(std::vector<Digest>& nodes) const;
+};
+
+// The backends of one list, each with its self-test run at most once, before first use.
+// Thread-safe. The library has one list, of what it was built with; tests make lists with backends
+// that fail.
+class BackendList {
+ public:
+  // In order of preference. The implementations outlive the list.
+  explicit BackendList(std::vector<const BackendImplementation*> implementations);
+
+  [[nodiscard]] Result<const BackendImplementation*> choose(std::string_view name) const;
+  [[nodiscard]] std::vector<BackendInfo> list() const;
+
+ private:
+  struct Entry {
+    const BackendImplementation* implementation;
+    mutable std::once_flag tested;
+    mutable std::optional<Error> fault;  // why it cannot be used
+  };
+
+  [[nodiscard]] static const std::optional<Error>& fault_of(const Entry& entry);
+  [[nodiscard]] const Entry* best() const;
+
+  std::vector<std::unique_ptr<Entry>> entries_;
+};
+
+// Known answers for every scheme, profile, hash and the tree, each with a twin that must be
+// refused. Error kInternal names the first that came out wrong.
+[[nodiscard]] Result<void> run_self_test(const BackendImplementation& implementation);
+
+[[nodiscard]] const BackendImplementation& openssl_backend();
+
+}  // namespace colophon

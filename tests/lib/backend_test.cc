@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Choosing a backend, and refusing one that computes wrongly.
+#include "colophon/backend.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <functional>
+#include <optional>
+#include <thread>
+
+#include "backend_implementation.h"
+#include "batch_builder.h"
+#include "colophon/hash.hpp"
+#include "openssl_digest.h"
+
+namespace colophon::test {
+namespace {
+
+class EnvironmentVariable {
+ public:
+  explicit EnvironmentVariable(const char* value) {
+    if (const char* old = std::getenv(kName)) old_ = old;
+    value != nullptr ? ::setenv(kName, value, 1) : ::unsetenv(kName);
+  }
+  ~EnvironmentVariable() { old_ ? ::setenv(kName, old_->c_str(), 1) : ::unsetenv(kName); }
+
+ private:
+  static constexpr const char* kName = "COLOPHON_BACKEND";
+  std::optional<std::string> old_;
+};
+
+TEST(BackendChoice, ByNameByVariableOrAuto) {
+  {
+    const EnvironmentVariable unset(nullptr);
+    EXPECT_EQ(Backend::choose().value().name(), "openssl");
+    EXPECT_EQ(Backend::choose("auto").value().name(), "openssl");
+    EXPECT_EQ(Backend::choose("openssl").value().name(), "openssl");
+  }
+  {
+    const EnvironmentVariable empty("");
+    EXPECT_EQ(Backend::choose().value().name(), "openssl");
+  }
+  {
+    const EnvironmentVariable named("openssl");
+    EXPECT_EQ(Backend::choose().value().name(), "openssl");
+  }
+  {
+    // A forced name never falls back; one given in the call wins over the variable.
+    const EnvironmentVariable wrong("no-such");
+    const Result<Backend> chosen = Backend::choose();
+    ASSERT_FALSE(chosen.ok());
+    EXPECT_EQ(chosen.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(chosen.error().message.find("openssl"), std::string::npos) << chosen.error().message;
+    EXPECT_TRUE(Backend::choose("openssl").ok());
+  }
+  EXPECT_FALSE(Backend::choose("OpenSSL").ok());
+}
+
+TEST(BackendChoice, ListNamesWhatAutoChooses) {
+  const std::vector<BackendInfo> infos = list_backends();
+  ASSERT_FALSE(infos.empty());
+  EXPECT_EQ(infos.back().name, "openssl");
+  EXPECT_NE(infos.back().description.find("OpenSSL 3"), std::string::npos);
+  int chosen = 0;
+  for (const BackendInfo& info : infos) {
+    if (!info.chosen_by_auto) continue;
+    ++chosen;
+    EXPECT_TRUE(info.supported && info.self_test_passed);
+    EXPECT_EQ(info.name, Backend::choose("auto").value().name());
+  }
+  EXPECT_EQ(chosen, 1);
+}
+
+// Passes everything on to openssl, except for one fault.
+class FaultyBackend final : public BackendImplementation {
+ public:
+  enum class Fault {
+    kNone,
+    kUnsupported,
+    kAcceptsAll,
+    kRefusesAll,
+    kAcceptsOneSchemeTampered,
+    kFails,
+    kBadKeyTables,
+    kBadHash,
+    kBadLeaf,
+    kBadNode,
+    kDuplicatesLastNode,
+  };
+
+  explicit FaultyBackend(Fault fault) : fault_(fault) {}
+
+  [[nodiscard]] std::string_view name() const noexcept override { return "faulty"; }
+  [[nodiscard]] std::string description() const override { return "for tests"; }
+  [[nodiscard]] std::string unsupported_reason() const override {
+    return fault_ == Fault::kUnsupported ? "the CPU is made of wood" : "";
+  }
+  [[nodiscard]] Result<std::unique_ptr<PreparedKey>> prepare_key(
+      const PublicKey& key) const override {
+    PublicKey taken = key;
+    if (fault_ == Fault::kBadKeyTables && key.scheme == Scheme::kEd25519) taken.bytes[0] ^= 1;
+    return openssl_backend().prepare_key(taken);
+  }
+  [[nodiscard]] Result<void> verify(const VerifyWork& work) const override {
+    ++calls;
+    if (fault_ == Fault::kFails) {
+      return make_error(ErrorCode::kUnavailable, "the device has gone");
+    }
+    COLOPHON_TRY(openssl_backend().verify(work));
+    for (const std::uint32_t item : work.items) {
+      if (fault_ == Fault::kAcceptsAll ||
+          (fault_ == Fault::kAcceptsOneSchemeTampered && work.scheme == Scheme::kSm2Sm3)) {
+        work.verdicts[item] = Verdict::kValid;
+      }
+      if (fault_ == Fault::kRefusesAll) work.verdicts[item] = Verdict::kMismatch;
+    }
+    return {};
+  }
+  [[nodiscard]] Result<void> hash(HashAlgorithm algorithm, const Slices& messages,
+                                  std::span<Digest> digests) const override {
+    COLOPHON_TRY(openssl_backend().hash(algorithm, messages, digests));
+    if (fault_ == Fault::kBadHash) digests.back()[31] ^= 1;
+    return {};
+  }
+  [[nodiscard]] Result<void> merkle_leaf_hashes(const Slices& leaves,
+                                                std::span<Digest> leaf_hashes) const override {
+    if (fault_ != Fault::kBadLeaf) return openssl_backend().merkle_leaf_hashes(leaves, leaf_hashes);
+    return openssl_backend().hash(HashAlgorithm::kSha256, leaves, leaf_hashes);
+  }
+  [[nodiscard]] Result<void> merkle_parents(std::span<const Digest> nodes,
+                                            std::span<Digest> parents) const override {
+    COLOPHON_TRY(openssl_backend().merkle_parents(nodes, parents));
+    if (fault_ == Fault::kBadNode) parents.back()[0] ^= 1;
+    return {};
+  }
+  [[nodiscard]] Result<Digest> merkle_reduce(std::vector<Digest>& nodes) const override {
+    while (fault_ == Fault::kDuplicatesLastNode && nodes.size() > 1) {
+      if (nodes.size() % 2 != 0) nodes.push_back(nodes.back());
+      COLOPHON_TRY(merkle_parents(nodes, std::span(nodes).first(nodes.size() / 2)));
+      nodes.resize(nodes.size() / 2);
+    }
+    return BackendImplementation::merkle_reduce(nodes);
+  }
+
+  mutable std::atomic<int> calls = 0;
+
+ private:
+  Fault fault_;
+};
+
+using Fault = FaultyBackend::Fault;
+
+TEST(BackendSelfTest, RefusesEveryFaultAndSaysWhichAnswerWasWrong) {
+  const std::pair<Fault, const char*> faults[] = {
+      {Fault::kAcceptsAll, "ECDSA P-256"},
+      {Fault::kRefusesAll, "ECDSA P-256"},
+      {Fault::kAcceptsOneSchemeTampered, "SM2"},
+      {Fault::kFails, "the device has gone"},
+      {Fault::kBadKeyTables, "Ed25519"},
+      {Fault::kBadHash, "SHA-256"},
+      {Fault::kBadLeaf, "Merkle"},
+      {Fault::kBadNode, "Merkle"},
+      {Fault::kDuplicatesLastNode, "Merkle"},
+  };
+  for (const auto& [fault, reason] : faults) {
+    const FaultyBackend faulty(fault);
+    const BackendList list({&faulty, &openssl_backend()});
+    // Forced by name: an error with the reason, no silent fallback.
+    const Result<const BackendImplementation*> forced = list.choose("faulty");
+    ASSERT_FALSE(forced.ok()) << reason;
+    EXPECT_EQ(forced.error().code, ErrorCode::kInternal);
+    EXPECT_NE(forced.error().message.find(reason), std::string::npos) << forced.error().message;
+    EXPECT_NE(forced.error().message.find("self-test"), std::string::npos);
+    // Auto: the next one, and the list says why.
+    EXPECT_EQ(list.choose("auto").value(), &openssl_backend());
+    const std::vector<BackendInfo> infos = list.list();
+    ASSERT_EQ(infos.size(), 2U);
+    EXPECT_TRUE(infos[0].supported);
+    EXPECT_FALSE(infos[0].self_test_passed);
+    EXPECT_FALSE(infos[0].chosen_by_auto);
+    EXPECT_NE(infos[0].reason.find(reason), std::string::npos) << infos[0].reason;
+    EXPECT_TRUE(infos[1].chosen_by_auto);
+    EXPECT_EQ(infos[1].reason, "");
+  }
+}
+
+TEST(BackendSelfTest, TheTwinWithoutAFaultIsChosen) {
+  const FaultyBackend sound(Fault::kNone);
+  const BackendList list({&sound, &openssl_backend()});
+  EXPECT_EQ(list.choose("auto").value(), &sound);
+  EXPECT_EQ(list.choose("faulty").value(), &sound);
+  EXPECT_EQ(list.choose("openssl").value(), &openssl_backend());
+}
+
+TEST(BackendSelfTest, UnsupportedIsNotAFailure) {
+  const FaultyBackend wooden(Fault::kUnsupported);
+  const BackendList list({&wooden, &openssl_backend()});
+  const Result<const BackendImplementation*> forced = list.choose("faulty");
+  ASSERT_FALSE(forced.ok());
+  EXPECT_EQ(forced.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(forced.error().message.find("made of wood"), std::string::npos);
+  EXPECT_FALSE(list.list()[0].supported);
+  EXPECT_EQ(wooden.calls, 0);
+}
+
+TEST(BackendSelfTest, NoUsableBackendIsAnErrorWithAllReasons) {
+  const FaultyBackend faulty(Fault::kBadHash);
+  const BackendList list({&faulty});
+  const Result<const BackendImplementation*> chosen = list.choose("auto");
+  ASSERT_FALSE(chosen.ok());
+  EXPECT_NE(chosen.error().message.find("SHA-256"), std::string::npos) << chosen.error().message;
+}
+
+TEST(BackendSelfTest, RunsOnceBeforeFirstUseHoweverManyThreadsAsk) {
+  const FaultyBackend sound(Fault::kNone);
+  const BackendList list({&sound});
+  EXPECT_EQ(sound.calls, 0);
+  std::vector<std::thread> threads;
+  std::atomic<int> chosen = 0;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      if (list.choose("faulty").ok()) ++chosen;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(chosen, 4);
+  const int calls = sound.calls;
+  EXPECT_GT(calls, 0);
+  EXPECT_TRUE(list.choose("auto").ok());
+  EXPECT_EQ(list.list().size(), 1U);
+  EXPECT_EQ(sound.calls, calls);
+}
+
+TEST(HashBatch, AgreesWithEvpAtEveryLength) {
+  Random random(0x5eed0040);
+  Column messages;
+  std::vector<Bytes> originals;
+  for (std::size_t length = 0; length < 300; ++length) {
+    originals.push_back(random.bytes(length));
+    messages.add(originals.back());
+  }
+  std::vector<Digest> digests(messages.size());
+  ASSERT_TRUE(hash_batch(backend(), HashAlgorithm::kSha256, messages.slices(), digests).ok());
+  for (std::size_t i = 0; i < originals.size(); ++i) {
+    Digest expected;
+    EVP_Digest(originals[i].data(), originals[i].size(), expected.data(), nullptr, EVP_sha256(),
+               nullptr);
+    EXPECT_EQ(digests[i], expected) << i;
+  }
+  EXPECT_TRUE(hash_batch(backend(), HashAlgorithm::kSha256, {}, {}).ok());
+  EXPECT_EQ(hash_batch(backend(), HashAlgorithm::kSha256, messages.slices(),
+                       std::span(digests).first(299))
+                .error()
+                .code,
+            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(
+      hash_batch(backend(), static_cast<HashAlgorithm>(7), messages.slices(), digests).error().code,
+      ErrorCode::kUnsupported);
+}
+
+TEST(HashBatch, PrefixedFormsAreTheConcatenation) {
+  Random random(0x5eed0041);
+  for (int i = 0; i < 50; ++i) {
+    Digest left;
+    Digest right;
+    const Bytes bytes = random.bytes(64);
+    std::copy_n(bytes.begin(), 32, left.begin());
+    std::copy_n(bytes.begin() + 32, 32, right.begin());
+    const auto prefix = static_cast<std::uint8_t>(random.below(256));
+    const Bytes whole = joined({prefix}, bytes);
+    EXPECT_EQ(sha256_prefixed_pair(prefix, left, right), sha256(whole));
+    EXPECT_EQ(sha256_prefixed(prefix, bytes), sha256(whole));
+  }
+}
+
+}  // namespace
+}  // namespace colophon::test
