@@ -31,13 +31,13 @@ Result<std::string> signer_scheme_name(const proto::Event& event) {
   if (!ed25519 && !p256) {
     return malformed("signer.scheme", "signer.scheme must be 1 (ECDSA P-256) or 3 (Ed25519)");
   }
-  COLOPHON_TRY(check_bytes_exactly("signer.public_key", event.signer_public_key(),
-                                   ed25519 ? 32 : 33));
+  COLOPHON_TRY(
+      check_bytes_exactly("signer.public_key", event.signer_public_key(), ed25519 ? 32 : 33));
   return std::string(scheme_name(static_cast<Scheme>(event.signer_scheme())));
 }
 
-// The subject is what `data` itself names: an id of 32 bytes, written in hex, or a text. No text id has
-// 64 characters, so the two forms cannot be taken for each other.
+// The subject is what `data` itself names: an id of 32 bytes, written in hex, or a text. No text id
+// has 64 characters, so the two forms cannot be taken for each other.
 Result<std::string> subject_text(const proto::Event& event, const nlohmann::json& data) {
   constexpr std::size_t kHexIdSize = 2 * sizeof(Digest);
   const char* member = data.contains("id") ? "id" : "key_id";
@@ -71,8 +71,7 @@ Result<nlohmann::json> event_json(ByteSpan leaf) {
   if (event.block_time_ms() == 0 || event.block_time_ms() > kTimeMsMax) {
     return malformed("block_time", "block_time is not a time of the years 1970 to 9999");
   }
-  COLOPHON_TRY(
-      check_bytes_exactly("transaction_id", event.transaction_id(), sizeof(Digest)));
+  COLOPHON_TRY(check_bytes_exactly("transaction_id", event.transaction_id(), sizeof(Digest)));
   COLOPHON_TRY_ASSIGN(std::string scheme, signer_scheme_name(event));
   const Contract* contract = find_contract(event.contract());
   if (contract == nullptr) {
@@ -81,19 +80,18 @@ Result<nlohmann::json> event_json(ByteSpan leaf) {
   COLOPHON_TRY_ASSIGN(nlohmann::json data,
                       contract->event_data_json(event.type(), as_bytes(event.data())));
   COLOPHON_TRY_ASSIGN(std::string subject, subject_text(event, data));
-  return nlohmann::json{
-      {"version", event.version()},
-      {"index", event.index()},
-      {"block_height", event.block_height()},
-      {"block_time", format_time(event.block_time_ms())},
-      {"transaction_id", hex_encode(as_bytes(event.transaction_id()))},
-      {"signer",
-       {{"scheme", std::move(scheme)},
-        {"public_key", hex_encode(as_bytes(event.signer_public_key()))}}},
-      {"contract", event.contract()},
-      {"type", event.type()},
-      {"subject", std::move(subject)},
-      {"data", std::move(data)}};
+  return nlohmann::json{{"version", event.version()},
+                        {"index", event.index()},
+                        {"block_height", event.block_height()},
+                        {"block_time", format_time(event.block_time_ms())},
+                        {"transaction_id", hex_encode(as_bytes(event.transaction_id()))},
+                        {"signer",
+                         {{"scheme", std::move(scheme)},
+                          {"public_key", hex_encode(as_bytes(event.signer_public_key()))}}},
+                        {"contract", event.contract()},
+                        {"type", event.type()},
+                        {"subject", std::move(subject)},
+                        {"data", std::move(data)}};
 }
 
 std::string format_time(std::uint64_t time_ms) {
@@ -101,12 +99,13 @@ std::string format_time(std::uint64_t time_ms) {
   const std::chrono::year_month_day date(day);
   const std::uint64_t in_day = time_ms % kMsPerDay;
   std::array<char, 64> text{};
-  const int size = std::snprintf(
-      text.data(), text.size(), "%04d-%02u-%02uT%02u:%02u:%02u.%03uZ", static_cast<int>(date.year()),
-      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-      static_cast<unsigned>(in_day / 3'600'000), static_cast<unsigned>(in_day / 60'000 % 60),
-      static_cast<unsigned>(in_day / kMsPerSecond % 60),
-      static_cast<unsigned>(in_day % kMsPerSecond));
+  const int size =
+      std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02u:%02u:%02u.%03uZ",
+                    static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                    static_cast<unsigned>(date.day()), static_cast<unsigned>(in_day / 3'600'000),
+                    static_cast<unsigned>(in_day / 60'000 % 60),
+                    static_cast<unsigned>(in_day / kMsPerSecond % 60),
+                    static_cast<unsigned>(in_day % kMsPerSecond));
   return {text.data(), static_cast<std::size_t>(size)};
 }
 

@@ -14,10 +14,9 @@ constexpr std::uint8_t kNodePrefix = 0x01;  // RFC 9162 §2.1.1
 constexpr std::size_t kNodeInputBytes = 1 + 2 * sizeof(Digest);
 
 Error too_large() {
-  return make_error(ErrorCode::kLimitExceeded,
-                    "the event log is full: its limit is " + std::to_string(kTreeSizeMax) +
-                        " events",
-                    "log");
+  return make_error(
+      ErrorCode::kLimitExceeded,
+      "the event log is full: its limit is " + std::to_string(kTreeSizeMax) + " events", "log");
 }
 
 // Hashes of a run of inner nodes: parents[i] = H(0x01 || children[2i] || children[2i+1]).

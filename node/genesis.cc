@@ -83,14 +83,13 @@ Result<Genesis> parse_genesis(std::string_view json) {
 }
 
 std::string serialize_genesis(const Genesis& genesis) {
-  const nlohmann::json json{
-      {"version", 1},
-      {"chain_id", genesis.chain_id},
-      {"created_at", format_time(genesis.created_at_ms)},
-      {"administrator",
-       {{"scheme", scheme_name(genesis.administrator_scheme)},
-        {"public_key", hex_encode(genesis.administrator_public_key)}}},
-      {"log_public_key", hex_encode(genesis.log_public_key)}};
+  const nlohmann::json json{{"version", 1},
+                            {"chain_id", genesis.chain_id},
+                            {"created_at", format_time(genesis.created_at_ms)},
+                            {"administrator",
+                             {{"scheme", scheme_name(genesis.administrator_scheme)},
+                              {"public_key", hex_encode(genesis.administrator_public_key)}}},
+                            {"log_public_key", hex_encode(genesis.log_public_key)}};
   return json.dump(2) + "\n";
 }
 

@@ -16,8 +16,7 @@ std::string seconds(std::uint64_t us) {
   return text;
 }
 
-void header(std::string& out, std::string_view name, std::string_view help,
-            std::string_view type) {
+void header(std::string& out, std::string_view name, std::string_view help, std::string_view type) {
   out.append("# HELP ").append(name).append(" ").append(help).append("\n# TYPE ");
   out.append(name).append(" ").append(type).append("\n");
 }
@@ -64,8 +63,7 @@ std::string Metrics::render(const Gauges& gauges) const {
          1);
   metric(out, "colophon_accepting", "1 while blocks can be written and signed, else 0.", "gauge",
          gauges.accepting ? 1 : 0);
-  metric(out, "colophon_block_height", "Height of the last durable block.", "gauge",
-         gauges.height);
+  metric(out, "colophon_block_height", "Height of the last durable block.", "gauge", gauges.height);
   metric(out, "colophon_log_size", "Events in the log.", "gauge", gauges.log_size);
   metric(out, "colophon_queue_depth", "Transactions verified and waiting for a block.", "gauge",
          gauges.queue_depth);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a node counts and measures, in Prometheus text exposition format 0.0.4. Thread-safe; recording
-// takes no lock.
+// What a node counts and measures, in Prometheus text exposition format 0.0.4. Thread-safe;
+// recording takes no lock.
 #pragma once
 
 #include <array>

@@ -20,8 +20,8 @@ std::string seen_key(const VerifiedTransaction& transaction) {
   return key;
 }
 
-// The keys of transactions that expired before the last full interval, if this block is the first past
-// it.
+// The keys of transactions that expired before the last full interval, if this block is the first
+// past it.
 std::optional<std::pair<std::string, std::string>> expired_range(const BlockContext& block) {
   const std::uint64_t interval = block.time_ms / kSeenPruneIntervalMs;
   if (interval == block.previous_time_ms / kSeenPruneIntervalMs) return std::nullopt;
@@ -116,6 +116,7 @@ Result<Execution> execute(const Genesis& genesis, StateOverlay& state, const Blo
     Outcome& outcome = execution.outcomes[i];
     auto applied = apply_transaction(genesis, state, block, transactions[i], drafts);
     if (state.read_error()) return *state.read_error();
+    if (!applied && applied.error().code == ErrorCode::kCorrupt) return std::move(applied).error();
     if (!applied) {
       outcome.error = std::move(applied).error();
       state.discard_transaction();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a block does: transactions in, outcomes, events and state writes out. Deterministic, integers
-// only; no clock, no I/O but reads of the state; knows nothing of who ordered the transactions or when
-// the result is stored.
+// What a block does: transactions in, outcomes, events and state writes out. Deterministic,
+// integers only; no clock, no I/O but reads of the state; knows nothing of who ordered the
+// transactions or when the result is stored.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@
 namespace colophon::node {
 
 // Replay protection: state key "seen/" expires_at_ms[8, big-endian] transaction id[32] -> height[8,
-// big-endian]. Once a block's time has passed a full interval, all keys that expired before it go, in
-// one range: a transaction that old is refused for its expiry.
+// big-endian]. Once a block's time has passed a full interval, all keys that expired before it go,
+// in one range: a transaction that old is refused for its expiry.
 inline constexpr std::string_view kSeenPrefix = "seen/";
 inline constexpr std::uint64_t kSeenPruneIntervalMs = 10 * 60 * 1000;
 
@@ -58,9 +58,10 @@ struct Execution {
   std::optional<std::pair<std::string, std::string>> erased;
 };
 
-// Runs the transactions in order on `state`, a fresh overlay, which afterwards holds the block's writes.
-// A transaction that fails gets its error and changes nothing. An error of the call itself (kIo,
-// kCorrupt) is the state's reader's, and the overlay must be thrown away.
+// Runs the transactions in order on `state`, a fresh overlay, which afterwards holds the block's
+// writes. A transaction that fails gets its error and changes nothing. An error of the call itself
+// (kIo: the state's reader's; kCorrupt: its, or a contract found a stored value that it never
+// wrote) says nothing of any transaction, and the overlay must be thrown away.
 [[nodiscard]] Result<Execution> execute(const Genesis& genesis, StateOverlay& state,
                                         const BlockContext& block,
                                         std::span<const VerifiedTransaction> transactions);

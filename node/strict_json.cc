@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/strict_json.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
 namespace colophon::node {
 
+std::string shown_name(std::string_view name) {
+  std::size_t size = 64;
+  if (name.size() <= size) return std::string(name);
+  while (size > 0 && (static_cast<unsigned char>(name[size]) & 0xC0) == 0x80) --size;
+  return std::string(name.substr(0, size));
+}
+
 Result<nlohmann::json> parse_object(std::string_view text, std::string_view what) {
   std::vector<std::set<std::string>> open;  // member names seen, per object not yet closed
-  std::string repeated;
+  std::optional<std::string> repeated;
   const auto watch = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
     switch (event) {
       case nlohmann::json::parse_event_t::object_start:
@@ -27,22 +35,26 @@ Result<nlohmann::json> parse_object(std::string_view text, std::string_view what
     }
     return true;
   };
-  auto json = nlohmann::json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/false);
+  nlohmann::json json(nlohmann::json::value_t::discarded);
+  if (!has_bytes_no_json_has(text)) {
+    json = nlohmann::json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/false);
+  }
   if (json.is_discarded() || !json.is_object()) {
     return make_error(ErrorCode::kMalformed, std::string(what) + " is not one JSON object",
                       std::string(what));
   }
-  if (!repeated.empty()) {
+  if (repeated) {
+    const std::string name = shown_name(*repeated);
     return make_error(ErrorCode::kMalformed,
-                      "the member " + repeated + " of " + std::string(what) + " is given twice",
-                      repeated);
+                      "the member " + name + " of " + std::string(what) + " is given twice", name);
   }
   return json;
 }
 
 Error ObjectReader::wrong(const std::string& member, std::string_view must) const {
+  const std::string name = shown_name(member);
   return make_error(ErrorCode::kMalformed,
-                    "the member " + member + " of " + what_ + " " + std::string(must), member);
+                    "the member " + name + " of " + what_ + " " + std::string(must), name);
 }
 
 Result<const nlohmann::json*> ObjectReader::take(const std::string& member) {

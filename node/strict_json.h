@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads JSON objects whose every member is expected: unknown, missing and repeated members are errors
-// that name the member. Include in .cc files only.
+// Reads JSON objects whose every member is expected: unknown, missing and repeated members are
+// errors that name the member. Include in .cc files only.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,19 @@
 
 namespace colophon::node {
 
-// Parses one JSON object. Errors: kMalformed (not JSON, not an object, a member given twice anywhere).
+// nlohmann's reader skips a byte order mark, and takes a zero byte for the end of the text: neither
+// is JSON (RFC 8259 §8.1, §7), and behind the second anything could hide.
+[[nodiscard]] inline bool has_bytes_no_json_has(std::string_view text) noexcept {
+  return text.starts_with("\xef\xbb\xbf") || text.find('\0') != std::string_view::npos;
+}
+
+// Parses one JSON object. Errors: kMalformed (not JSON, not an object, a member given twice
+// anywhere).
 [[nodiscard]] Result<nlohmann::json> parse_object(std::string_view text, std::string_view what);
+
+// Enough of a member's name to find it again, whole characters only: a name may be as long as the
+// file.
+[[nodiscard]] std::string shown_name(std::string_view name);
 
 // Takes members out of an object, one by one; finish() refuses what was not taken. `what` names the
 // object in errors ("genesis.json").

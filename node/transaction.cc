@@ -10,6 +10,7 @@
 
 #include "node/bytes.h"
 #include "node/event.h"
+#include "node/genesis.h"
 #include "node/node.h"
 #include "node/wire_writer.h"
 
@@ -28,8 +29,8 @@ Error malformed(std::string_view field, std::string message) {
   return make_error(ErrorCode::kMalformed, std::move(message), std::string(field));
 }
 
-// Reads one message whose fields are all there, once each, in ascending order, none with its default
-// value. fields[i] is the name of field number i + 1.
+// Reads one message whose fields are all there, once each, in ascending order, none with its
+// default value. fields[i] is the name of field number i + 1.
 class StrictReader {
  public:
   StrictReader(ByteSpan bytes, std::string_view message, std::span<const std::string_view> fields)
@@ -92,19 +93,20 @@ class StrictReader {
     }
     const std::string_view found = fields_[static_cast<std::size_t>(number - 1)];
     if (number <= next_) {
-      return malformed(found, std::string(found) + " is given twice or out of order: " +
-                                  std::string(message_) +
+      return malformed(found, std::string(found) +
+                                  " is given twice or out of order: " + std::string(message_) +
                                   " has each field once, in ascending order");
     }
-    return malformed(expected, std::string(expected) + " is missing: the next field is " +
-                                   std::string(found));
+    return malformed(
+        expected, std::string(expected) + " is missing: the next field is " + std::string(found));
   }
 
   Result<std::uint64_t> varint(std::string_view field) {
     std::uint64_t value = 0;
     for (std::size_t i = 0; i < kVarintBytesMax; ++i) {
       if (i == rest_.size()) {
-        return malformed(field, "truncated: the bytes end inside a number of " + std::string(field));
+        return malformed(field,
+                         "truncated: the bytes end inside a number of " + std::string(field));
       }
       const std::uint8_t byte = rest_[i];
       value |= std::uint64_t{byte & 0x7Fu} << (7 * i);
@@ -113,8 +115,8 @@ class StrictReader {
       rest_ = rest_.subspan(i + 1);
       return value;
     }
-    return malformed(field, "a number of " + std::string(field) +
-                                " is not a minimal varint of at most 64 bits");
+    return malformed(
+        field, "a number of " + std::string(field) + " is not a minimal varint of at most 64 bits");
   }
 
   ByteSpan rest_;
@@ -197,8 +199,8 @@ Result<TransactionView> parse_transaction(ByteSpan bytes) {
                                    ", must be 1 (ECDSA P-256) or 3 (Ed25519)");
   }
   COLOPHON_TRY_ASSIGN(view.public_key, reader.bytes());
-  COLOPHON_TRY(check_size("public_key", view.public_key,
-                          view.scheme == Scheme::kEd25519 ? 32 : 33));
+  COLOPHON_TRY(
+      check_size("public_key", view.public_key, view.scheme == Scheme::kEd25519 ? 32 : 33));
   COLOPHON_TRY_ASSIGN(view.signature, reader.bytes());
   COLOPHON_TRY(check_size("signature", view.signature, kSignatureBytes));
   COLOPHON_TRY(reader.finish());
@@ -206,22 +208,26 @@ Result<TransactionView> parse_transaction(ByteSpan bytes) {
   return view;
 }
 
-void append_signing_input(std::string& out, std::string_view chain_id, ByteSpan body) {
+void append_signing_input(std::string& out, std::string_view chain_id,
+                          const TransactionView& view) {
   out += kTransactionDomain;
   out += static_cast<char>(static_cast<unsigned char>(chain_id.size()));
   out += chain_id;
-  out += as_text(body);
+  out += static_cast<char>(view.scheme);
+  out += as_text(view.public_key);
+  out += as_text(view.body);
 }
 
-std::string signing_input(std::string_view chain_id, ByteSpan body) {
+std::string signing_input(std::string_view chain_id, const TransactionView& view) {
   std::string input;
-  input.reserve(kTransactionDomain.size() + 1 + chain_id.size() + body.size());
-  append_signing_input(input, chain_id, body);
+  input.reserve(kTransactionDomain.size() + 2 + chain_id.size() + view.public_key.size() +
+                view.body.size());
+  append_signing_input(input, chain_id, view);
   return input;
 }
 
-Digest transaction_id(std::string_view chain_id, ByteSpan body) {
-  const std::string input = signing_input(chain_id, body);
+Digest transaction_id(std::string_view chain_id, const TransactionView& view) {
+  const std::string input = signing_input(chain_id, view);
   Digest id{};
   SHA256(as_bytes(input).data(), input.size(), id.data());
   return id;
@@ -229,6 +235,7 @@ Digest transaction_id(std::string_view chain_id, ByteSpan body) {
 
 Result<std::string> sign_transaction(std::string_view chain_id, const TransactionDraft& draft,
                                      hsm::Signer& signer) {
+  COLOPHON_TRY(check_chain_id(chain_id));
   std::string body;
   append_field(body, 1, kVersion);
   append_field(body, 2, draft.created_at_ms);
@@ -237,20 +244,19 @@ Result<std::string> sign_transaction(std::string_view chain_id, const Transactio
   append_field(body, 5, as_bytes(draft.contract));
   append_field(body, 6, as_bytes(draft.payload));
 
-  // A draft that no node would take is refused before the token is asked.
-  TransactionView view;
-  COLOPHON_TRY(parse_body(as_bytes(body), view));
-
-  COLOPHON_TRY_ASSIGN(const hsm::Signature signature,
-                      signer.sign(as_bytes(signing_input(chain_id, as_bytes(body)))));
-  const Scheme scheme = signer.key_type() == hsm::KeyType::kEd25519 ? Scheme::kEd25519
-                                                                    : Scheme::kEcdsaP256Sha256;
+  const bool ed25519 = signer.key_type() == hsm::KeyType::kEd25519;
+  const Scheme scheme = ed25519 ? Scheme::kEd25519 : Scheme::kEcdsaP256Sha256;
   std::string transaction;
   append_field(transaction, 1, as_bytes(body));
   append_field(transaction, 2, static_cast<std::uint64_t>(scheme));
   append_field(transaction, 3, ByteSpan(signer.public_key().raw));
-  append_field(transaction, 4, ByteSpan(signature));
-  COLOPHON_TRY(parse_transaction(as_bytes(transaction)));
+  append_field(transaction, 4, ByteSpan(hsm::Signature{}));
+
+  // A draft that no node would take is refused before the token is asked.
+  COLOPHON_TRY_ASSIGN(const TransactionView view, parse_transaction(as_bytes(transaction)));
+  COLOPHON_TRY_ASSIGN(const hsm::Signature signature,
+                      signer.sign(as_bytes(signing_input(chain_id, view))));
+  std::ranges::copy(signature, transaction.end() - kSignatureBytes);
   return transaction;
 }
 

@@ -36,14 +36,18 @@ struct TransactionView {
 // Errors name the field.
 [[nodiscard]] Result<TransactionView> parse_transaction(ByteSpan bytes);
 
-// What the signature is over: kTransactionDomain, one byte length, chain id, body.
-[[nodiscard]] std::string signing_input(std::string_view chain_id, ByteSpan body);
+// What the signature is over: kTransactionDomain, one byte length, chain id, one byte scheme,
+// public key, body. Of the view, only scheme, public_key and body are read. Requires
+// check_chain_id.
+[[nodiscard]] std::string signing_input(std::string_view chain_id, const TransactionView& view);
 // The same, written behind what `out` holds: many in one buffer.
-void append_signing_input(std::string& out, std::string_view chain_id, ByteSpan body);
+void append_signing_input(std::string& out, std::string_view chain_id, const TransactionView& view);
 
-// SHA-256 of signing_input: the same whatever form the signature takes, so a re-signed or mauled
-// copy of a transaction is still a replay.
-[[nodiscard]] Digest transaction_id(std::string_view chain_id, ByteSpan body);
+// SHA-256 of signing_input. The signature is not in it, so a transaction signed twice by its
+// signer, or with a mauled signature, is a replay. The signer is in it, so whoever signs another's
+// body as their own makes a transaction, and a record id, of their own: they can neither take those
+// of the first signer nor have that one refused as a replay.
+[[nodiscard]] Digest transaction_id(std::string_view chain_id, const TransactionView& view);
 
 struct TransactionDraft {
   std::uint64_t created_at_ms = 0;
@@ -52,7 +56,8 @@ struct TransactionDraft {
   std::string contract;
   std::string payload;
 };
-// Serialized and signed SignedTransaction.
+// Serialized and signed SignedTransaction. Errors: as check_chain_id and parse_transaction, before
+// the signer is asked; the signer's.
 [[nodiscard]] Result<std::string> sign_transaction(std::string_view chain_id,
                                                    const TransactionDraft& draft,
                                                    hsm::Signer& signer);

@@ -78,7 +78,7 @@ Result<std::vector<Verdict>> verify_signatures(
         // The id is SHA-256 of the signed bytes: exactly the digest that ECDSA needs.
         add(batch.inputs, batch.input_ends, ByteSpan(transactions[i]->id));
       } else {
-        append_signing_input(batch.inputs, chain_id, view.body);
+        append_signing_input(batch.inputs, chain_id, view);
         batch.input_ends.push_back(batch.inputs.size());
       }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The signatures of many transactions at once, one call of the library a scheme. Profiles of the ledger:
-// ECDSA P-256 low_s, Ed25519 zip215, both raw.
+// The signatures of many transactions at once, one call of the library a scheme. Profiles of the
+// ledger: ECDSA P-256 low_s, Ed25519 zip215, both raw.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,11 @@ namespace colophon::node {
 // Keys that were validated and prepared once, because they will come again. Thread-safe.
 class SignerKeys {
  public:
-  // `worth_keeping` is asked once a lookup of a key not yet kept; thread-safe. It bounds the memory.
+  // `worth_keeping` is asked once a lookup of a key not yet kept; thread-safe. It bounds the
+  // memory.
   using WorthKeeping = std::function<bool(Scheme scheme, ByteSpan public_key)>;
-  [[nodiscard]] static Result<SignerKeys> create(const Backend& backend, WorthKeeping worth_keeping);
+  [[nodiscard]] static Result<SignerKeys> create(const Backend& backend,
+                                                 WorthKeeping worth_keeping);
   SignerKeys(SignerKeys&& other) noexcept;
 
   // nullopt: not kept; verify with the key's bytes.
@@ -48,7 +50,8 @@ class SignerKeys {
   KeyRegistry registry_;
   WorthKeeping worth_keeping_;
   std::shared_mutex mutex_;
-  // Keys are enrolled by members of the consortium, so nobody can fill the map with collisions unseen.
+  // Keys are enrolled by members of the consortium, so nobody can fill the map with collisions
+  // unseen.
   std::unordered_map<std::string, KeyId, TextHash, std::equal_to<>> ids_;  // of public key bytes
 };
 

@@ -246,6 +246,16 @@ Result<CertificateFacts> verify_chain(const std::vector<Der>& chain, ByteSpan ro
   return facts_of(std::move(forms[0]));
 }
 
+Result<CertificateFacts> verify_root(ByteSpan root, std::uint64_t time_ms) {
+  COLOPHON_TRY_ASSIGN(CertificateForm anchor, read_named(root, 0, 0));
+  COLOPHON_TRY(check_root(anchor));
+  COLOPHON_TRY(check_validity(anchor, time_ms, name_of(0, 0)));
+  std::vector<CertificateForm> alone;
+  COLOPHON_TRY_ASSIGN(alone.emplace_back(), read_named(root, 0, 0));
+  COLOPHON_TRY(check_with_openssl(alone, anchor));
+  return facts_of(std::move(anchor));
+}
+
 Result<std::vector<Der>> parse_pem_certificates(std::string_view pem) {
   COLOPHON_TRY_ASSIGN(std::vector<PemBlock> blocks, read_pem(pem));
   std::vector<Der> certificates;

@@ -42,6 +42,9 @@ struct CertificateFacts {
 [[nodiscard]] Result<CertificateFacts> verify_chain(const std::vector<Der>& chain, ByteSpan root,
                                                     std::uint64_t time_ms);
 
+// The same of a root alone: what can be `root` of a chain at that time. Errors: as verify_chain.
+[[nodiscard]] Result<CertificateFacts> verify_root(ByteSpan root, std::uint64_t time_ms);
+
 // One or more PEM certificates (RFC 7468) -> DER and back. Text around the blocks is skipped; a
 // block of another kind is refused. Only the armour is checked. Errors: kMalformed, kLimitExceeded.
 [[nodiscard]] Result<std::vector<Der>> parse_pem_certificates(std::string_view pem);

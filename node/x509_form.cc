@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "node/hex.h"
 #include "node/x509.h"
 
 namespace colophon::node {
@@ -18,6 +19,14 @@ constexpr std::size_t kSerialBytesMax = 20;      // RFC 5280 §4.1.2.2
 constexpr std::size_t kCommonNameCharsMax = 64;  // X.520 ub-common-name
 constexpr std::size_t kUncompressedPointBytes = 65;
 constexpr std::size_t kEd25519Bytes = 32;
+// y-coordinates of the eight points of small order of edwards25519: orders 4, 1, 2, 8 and 8.
+constexpr std::string_view kSmallOrderY[] = {
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+};
 
 Error malformed(std::string message, std::string_view field) {
   return make_error(ErrorCode::kMalformed, std::move(message), std::string(field));
@@ -116,6 +125,17 @@ Result<std::string> read_common_name(ByteSpan name_content, std::string_view fie
   return std::move(*found);
 }
 
+// Under a key of small order everybody can make signatures that the profile zip215 takes, so such a
+// key identifies nobody; and a key with y >= p would be a second form of another one.
+bool is_canonical_of_large_order(ByteSpan key) {
+  std::vector<std::uint8_t> y(key.begin(), key.end());
+  y.back() &= 0x7f;  // the sign of x
+  const bool at_least_p =
+      y.back() == 0x7f && y.front() >= 0xed &&
+      std::all_of(y.begin() + 1, y.end() - 1, [](std::uint8_t byte) { return byte == 0xff; });
+  return !at_least_p && std::ranges::find(kSmallOrderY, hex_encode(y)) == std::end(kSmallOrderY);
+}
+
 Result<void> read_public_key(ByteSpan spki_content, CertificateForm& form) {
   constexpr std::string_view kField = "public key";
   DerReader reader(spki_content);
@@ -130,6 +150,9 @@ Result<void> read_public_key(ByteSpan spki_content, CertificateForm& form) {
   if (same(oid.content, kOidEd25519)) {
     COLOPHON_TRY(parts.finish(kField));
     if (key->size() != kEd25519Bytes) return malformed("an Ed25519 key has 32 bytes", kField);
+    if (!is_canonical_of_large_order(*key)) {
+      return malformed("the Ed25519 key is of small order or not in canonical form", kField);
+    }
     form.key_scheme = Scheme::kEd25519;
     form.public_key.assign(key->begin(), key->end());
     return {};

@@ -60,7 +60,8 @@ template <class Message>
   if (value.empty()) return error(ErrorCode::kMalformed, " is missing");
   if (value.size() > bytes_max) {
     return error(ErrorCode::kLimitExceeded, " has " + std::to_string(value.size()) +
-                                                " bytes, the limit is " + std::to_string(bytes_max));
+                                                " bytes, the limit is " +
+                                                std::to_string(bytes_max));
   }
   if (!is_utf8(as_bytes(value))) return error(ErrorCode::kMalformed, " is not valid UTF-8");
   const bool control = std::ranges::any_of(value, [](char c) {

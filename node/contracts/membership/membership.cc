@@ -99,8 +99,7 @@ class MembershipContract final : public Contract {
  private:
   static bool is_administrator(const ContractContext& context) {
     return context.signer_scheme == context.genesis.administrator_scheme &&
-           std::ranges::equal(context.signer_public_key,
-                              context.genesis.administrator_public_key);
+           std::ranges::equal(context.signer_public_key, context.genesis.administrator_public_key);
   }
 
   static Result<void> enrol_organization(ContractContext& context,
@@ -116,18 +115,14 @@ class MembershipContract final : public Contract {
       return make_error(ErrorCode::kAlreadyExists,
                         "the organization " + call.id() + " is already enrolled", "id");
     }
-    COLOPHON_TRY_ASSIGN(const CertificateFacts facts,
-                        inspect("ca_certificate", call.ca_certificate()));
-    if (!facts.is_ca) {
-      return make_error(ErrorCode::kMalformed,
-                        "ca_certificate is not a CA's: basicConstraints CA=true is missing",
-                        "ca_certificate");
-    }
-    if (context.block_time_ms < facts.not_before_ms || context.block_time_ms > facts.not_after_ms) {
-      return make_error(ErrorCode::kExpired,
-                        "ca_certificate is not valid at the block's time " +
-                            format_time(context.block_time_ms),
-                        "ca_certificate");
+    // An id is taken for ever: a CA under which no member could ever be enrolled must not take it.
+    auto root = verify_root(as_bytes(call.ca_certificate()), context.block_time_ms);
+    if (!root) {
+      Error error = std::move(root).error();
+      error.message = "ca_certificate cannot be an organization's CA at the block's time, " +
+                      format_time(context.block_time_ms) + ": " + error.message;
+      error.field = "ca_certificate";
+      return error;
     }
 
     proto::Organization organization;
@@ -155,12 +150,12 @@ class MembershipContract final : public Contract {
       return make_error(ErrorCode::kCorrupt, "the stored organization does not parse",
                         "organization");
     }
-    auto facts = verify_chain({to_der(call.certificate())},
-                              as_bytes(organization.ca_certificate()), context.block_time_ms);
+    auto facts = verify_chain({to_der(call.certificate())}, as_bytes(organization.ca_certificate()),
+                              context.block_time_ms);
     if (!facts) {
       Error error = std::move(facts).error();
-      error.message = "certificate is not proof of membership in " + call.organization() + ": " +
-                      error.message;
+      error.message =
+          "certificate is not proof of membership in " + call.organization() + ": " + error.message;
       error.field = "certificate";
       return error;
     }
@@ -251,11 +246,10 @@ Result<nlohmann::json> organization_json(ByteSpan data) {
   COLOPHON_TRY(check_line("data.name", organization.name(), kOrganizationNameBytesMax));
   COLOPHON_TRY(inspect("data.ca_certificate", organization.ca_certificate()));
   COLOPHON_TRY(check_time("data.enrolled_at", organization.enrolled_at_ms()));
-  return nlohmann::json{
-      {"id", organization.id()},
-      {"name", organization.name()},
-      {"ca_certificate", base64_encode(as_bytes(organization.ca_certificate()))},
-      {"enrolled_at", format_time(organization.enrolled_at_ms())}};
+  return nlohmann::json{{"id", organization.id()},
+                        {"name", organization.name()},
+                        {"ca_certificate", base64_encode(as_bytes(organization.ca_certificate()))},
+                        {"enrolled_at", format_time(organization.enrolled_at_ms())}};
 }
 
 Result<nlohmann::json> member_json(ByteSpan data, bool revoked) {

@@ -2,11 +2,12 @@
 //
 // Contract "membership": which organizations are in the consortium, and which keys act for them.
 //
-//   enrol_organization  by the administrator key of genesis; brings the organization's CA certificate.
-//   enrol_member        by the member's own key (proof of possession); its X.509 certificate, issued by
+//   enrol_organization  by the administrator key of genesis; brings the organization's CA
+//   certificate. enrol_member        by the member's own key (proof of possession); its X.509
+//   certificate, issued by
 //                       the organization's CA and valid at the block's time, proves the membership.
-//                       A key is enrolled once, for one organization, for ever: a revoked key does not
-//                       come back.
+//                       A key is enrolled once, for one organization, for ever: a revoked key does
+//                       not come back.
 //   revoke_member       by the administrator or an active member of the same organization.
 //
 // State: "membership/organization/" id            -> Organization
@@ -40,8 +41,8 @@ inline constexpr std::size_t kOrganizationNameBytesMax = 256;
 // [a-z0-9-], 2 to 32 bytes. Error kMalformed, naming `field`.
 [[nodiscard]] Result<void> check_organization_id(std::string_view field, std::string_view id);
 
-// For every contract: the organization that this key acts for now. Error kPermissionDenied: the key was
-// never enrolled, or is revoked.
+// For every contract: the organization that this key acts for now. Error kPermissionDenied: the key
+// was never enrolled, or is revoked.
 [[nodiscard]] Result<std::string> active_member_organization(const StateOverlay& state,
                                                              Scheme scheme, ByteSpan public_key);
 // Error kNotFound, naming `field`.

@@ -43,8 +43,7 @@ Result<void> check_document(const std::string& prefix, const Message& message) {
   if (!message.commitment().empty()) {
     return check_bytes_exactly(prefix + "commitment", message.commitment(), sizeof(Digest));
   }
-  return check_bytes_exactly(prefix + "document_sha256", message.document_sha256(),
-                             sizeof(Digest));
+  return check_bytes_exactly(prefix + "document_sha256", message.document_sha256(), sizeof(Digest));
 }
 
 Result<proto::RegistryCall> decode_call(ByteSpan payload) {
@@ -155,10 +154,10 @@ class RegistryContract final : public Contract {
       return make_error(ErrorCode::kCorrupt, "the stored record does not parse", "record_id");
     }
     if (record.owner() != organization) {
-      return make_error(ErrorCode::kPermissionDenied,
-                        "record " + id_hex + " belongs to " + record.owner() + ", not to " +
-                            organization,
-                        "record_id");
+      return make_error(
+          ErrorCode::kPermissionDenied,
+          "record " + id_hex + " belongs to " + record.owner() + ", not to " + organization,
+          "record_id");
     }
     if (record.revision() != call.revision()) {
       return make_error(ErrorCode::kInvalidArgument,
@@ -168,8 +167,8 @@ class RegistryContract final : public Contract {
                         "revision");
     }
     if (record.owner() == call.new_owner()) {
-      return make_error(ErrorCode::kInvalidArgument,
-                        "new_owner already owns record " + id_hex, "new_owner");
+      return make_error(ErrorCode::kInvalidArgument, "new_owner already owns record " + id_hex,
+                        "new_owner");
     }
     COLOPHON_TRY(require_organization(context.state, "new_owner", call.new_owner()));
 
@@ -200,8 +199,7 @@ Result<nlohmann::json> RegistryContract::event_data_json(std::string_view type,
   }
   if ((type == kRegistered) != (record.revision() == 1) || record.revision() == 0) {
     return make_error(ErrorCode::kMalformed,
-                      "data.revision must be 1 when registered and more after it",
-                      "data.revision");
+                      "data.revision must be 1 when registered and more after it", "data.revision");
   }
   nlohmann::json json{{"id", hex_encode(as_bytes(record.id()))},
                       {"owner", record.owner()},

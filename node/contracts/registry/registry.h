@@ -2,11 +2,14 @@
 //
 // Contract "registry": works and rights, who owns them, and since when.
 //
-//   register  by an active member; the owner is the member's organization. The record holds the SHA-256
-//             of the document, or else a salted commitment to it. An organization registers the same
-//             document (or commitment) once, whoever owns the record today; another organization may
-//             register it too: the ledger does not judge whose it is, it proves who said so first.
-//   transfer  by an active member of the owner, to another enrolled organization. Names the revision
+//   register  by an active member; the owner is the member's organization. The record holds the
+//   SHA-256
+//             of the document, or else a salted commitment to it. An organization registers the
+//             same document (or commitment) once, whoever owns the record today; another
+//             organization may register it too: the ledger does not judge whose it is, it proves
+//             who said so first.
+//   transfer  by an active member of the owner, to another enrolled organization. Names the
+//   revision
 //             the sender saw, so that two transfers cannot cross.
 //
 // State: "registry/record/" record id[32]                            -> Record
