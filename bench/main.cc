@@ -151,6 +151,9 @@ int run(int argc, char** argv) {
   }
   Collector collector;
   benchmark::RunSpecifiedBenchmarks(&collector);
+  // The bodies hold a node: it must be closed before the statics of the libraries under it are
+  // gone.
+  benchmark::ClearRegisteredBenchmarks();
 
   utsname machine{};
   uname(&machine);

@@ -17,7 +17,7 @@ const BackendList& built_in_backends() {
 
 }  // namespace
 
-BackendList::BackendList(std::vector<const BackendImplementation*> implementations) {
+BackendList::BackendList(const std::vector<const BackendImplementation*>& implementations) {
   for (const BackendImplementation* implementation : implementations) {
     entries_.push_back(std::make_unique<Entry>());
     entries_.back()->implementation = implementation;

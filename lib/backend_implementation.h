@@ -88,9 +88,9 @@ class BackendImplementation {
   // host.
   [[nodiscard]] virtual Result<void> merkle_parents(std::span<const Digest> nodes,
                                                     std::span<Digest> parents) const = 0;
-  // Root over `nodes`, whose contents are lost; at least one. Level by level through merkle_parents
-  // unless a backend fuses levels.
-  [[nodiscard]] virtual Result<Digest> merkle_reduce(std::vector<Digest>& nodes) const;
+  // Root over `nodes`, at least one. Level by level through merkle_parents unless a backend fuses
+  // levels.
+  [[nodiscard]] virtual Result<Digest> merkle_reduce(std::span<const Digest> nodes) const;
 };
 
 // The backends of one list, each with its self-test run at most once, before first use.
@@ -99,7 +99,7 @@ class BackendImplementation {
 class BackendList {
  public:
   // In order of preference. The implementations outlive the list.
-  explicit BackendList(std::vector<const BackendImplementation*> implementations);
+  explicit BackendList(const std::vector<const BackendImplementation*>& implementations);
 
   [[nodiscard]] Result<const BackendImplementation*> choose(std::string_view name) const;
   [[nodiscard]] std::vector<BackendInfo> list() const;

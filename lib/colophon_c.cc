@@ -134,10 +134,10 @@ const char* colophon_status_name(colophon_status status) {
 colophon_status colophon_backend_choose(const char* name, colophon_backend** backend) {
   return guarded([&]() -> Result<void> {
     if (backend == nullptr) return null_argument("backend");
-    COLOPHON_TRY_ASSIGN(colophon::Backend chosen,
+    COLOPHON_TRY_ASSIGN(const colophon::Backend chosen,
                         colophon::Backend::choose(name == nullptr ? "" : name));
     std::string chosen_name(chosen.name());
-    *backend = new colophon_backend{std::move(chosen), std::move(chosen_name)};
+    *backend = new colophon_backend{chosen, std::move(chosen_name)};
     return {};
   });
 }

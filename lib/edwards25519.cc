@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 
 #include "hex_constant.h"
 
@@ -14,13 +15,21 @@ __extension__ typedef unsigned __int128 Wide;
 constexpr std::uint64_t kMask51 = (std::uint64_t{1} << 51) - 1;
 
 // --- GF(2^255 - 19): five limbs of 51 bits
-// ---------------------------------------------------------
 //
 // Bounds. "Reduced": every limb < 2^51 + 2^15. Every function below takes and gives reduced
-// elements, so sums of two stay below 2^53 and products of limbs below 19·5·2^103 < 2^110.
+// elements, so sums of two stay below 2^53 and products of limbs below 19·5·2^103 < 2^110. A VERIFY
+// build checks what each is given.
 struct Field {
   std::uint64_t limb[5];
 };
+
+constexpr void check_reduced([[maybe_unused]] const Field& a) noexcept {
+#ifdef COLOPHON_VERIFY
+  for (const std::uint64_t limb : a.limb) {
+    if (limb >= (std::uint64_t{1} << 51) + (std::uint64_t{1} << 15)) std::abort();
+  }
+#endif
+}
 
 constexpr Field kZero{{0, 0, 0, 0, 0}};
 constexpr Field kOne{{1, 0, 0, 0, 0}};
@@ -40,6 +49,8 @@ constexpr Field carry(Field a) noexcept {
 }
 
 constexpr Field add(const Field& a, const Field& b) noexcept {
+  check_reduced(a);
+  check_reduced(b);
   Field sum{};
   for (int i = 0; i < 5; ++i) sum.limb[i] = a.limb[i] + b.limb[i];
   return carry(sum);
@@ -47,6 +58,8 @@ constexpr Field add(const Field& a, const Field& b) noexcept {
 
 // a + 2p - b: each limb of 2p (2^52 - 38, 2^52 - 2, …) exceeds any reduced limb.
 Field sub(const Field& a, const Field& b) noexcept {
+  check_reduced(a);
+  check_reduced(b);
   constexpr std::uint64_t kTwoP0 = (std::uint64_t{1} << 52) - 38;
   constexpr std::uint64_t kTwoP1 = (std::uint64_t{1} << 52) - 2;
   Field difference;
@@ -56,6 +69,8 @@ Field sub(const Field& a, const Field& b) noexcept {
 }
 
 Field mul(const Field& a, const Field& b) noexcept {
+  check_reduced(a);
+  check_reduced(b);
   const std::uint64_t b19[5] = {0, 19 * b.limb[1], 19 * b.limb[2], 19 * b.limb[3], 19 * b.limb[4]};
   Wide column[5];
   for (int k = 0; k < 5; ++k) {
@@ -99,9 +114,9 @@ constexpr Field from_bytes(std::span<const std::uint8_t, 32> bytes) noexcept {
 
 // The one representative in [0, p), little-endian.
 std::array<std::uint8_t, 32> to_bytes(Field a) noexcept {
-  a = carry(carry(a));
-  // a < 2^255 now; a >= p exactly if a + 19 carries out of 255 bits, and then a - p = a + 19 -
-  // 2^255.
+  check_reduced(a);
+  // A reduced a is below 2p. It is >= p exactly if a + 19 carries out of 255 bits, and then a - p
+  // = a + 19 - 2^255.
   std::uint64_t c = 19;
   for (int i = 0; i < 5; ++i) c = (a.limb[i] + c) >> 51;
   c *= 19;
@@ -145,8 +160,8 @@ constexpr Field kTwoD = add(kD, kD);
 constexpr Field kSqrtMinusOne =
     from_bytes(from_hex("b0a00e4a271beec478e42fad0618432fa7d7fb3d99004d2b0bdfc14f8024832b"));
 
-// --- The curve: extended coordinates (Hisil, Wong, Carter, Dawson 2008), x = X/Z, y = Y/Z, T =
-// XY/Z
+// --- The curve in extended coordinates (Hisil, Wong, Carter, Dawson 2008): x = X/Z, y = Y/Z,
+// T = XY/Z
 struct Point {
   Field x, y, z, t;
 };

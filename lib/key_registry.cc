@@ -44,8 +44,9 @@ Result<KeyId> KeyRegistry::Storage::add(const PublicKey& key) {
                                                      " keys; remove some first");
   }
   const KeyId id{++last_id_};
+  // The owner first: should memory run out between the two, no pointer is left to a dead key.
+  by_id_.emplace(id.value, enrolled);
   by_key_.emplace(&enrolled->key, id);
-  by_id_.emplace(id.value, std::move(enrolled));
   prepared_bytes_ += prepared_bytes;
   return id;
 }

@@ -82,6 +82,7 @@ unsigned ones(std::uint64_t value) { return static_cast<unsigned>(std::popcount(
 // subtrees of falling size, one for each one bit of its length; they are joined from the right.
 Result<Digest> hash_of_range(const BackendImplementation& backend, const NodeReader& nodes,
                              std::uint64_t begin, std::uint64_t end) {
+  if (!nodes) return bad_argument("the reader of stored nodes is empty", "nodes");
   std::uint64_t length = end - begin;
   unsigned level = trailing_zeros(length);
   std::uint64_t last = end - (std::uint64_t{1} << level);
@@ -108,18 +109,20 @@ Result<Digest> join(const BackendImplementation& backend, const Digest& sibling,
 
 }  // namespace
 
-Result<Digest> BackendImplementation::merkle_reduce(std::vector<Digest>& nodes) const {
-  std::size_t count = nodes.size();
-  while (count > 1) {
-    const std::size_t parents = count / 2;
-    COLOPHON_TRY(merkle_parents(std::span<const Digest>(nodes).first(2 * parents),
-                                std::span(nodes).first(parents)));
+Result<Digest> BackendImplementation::merkle_reduce(std::span<const Digest> nodes) const {
+  // The caller's level is read once; those above share one buffer.
+  std::vector<Digest> buffer(nodes.size() / 2 + nodes.size() % 2);
+  std::span<const Digest> level = nodes;
+  while (level.size() > 1) {
+    const std::size_t parents = level.size() / 2;
+    COLOPHON_TRY(merkle_parents(level.first(2 * parents), std::span(buffer).first(parents)));
     // A node without a sibling moves up as it is (and is not paired with itself, CVE-2012-2459):
     // that is RFC 9162's split at the largest power of two, seen from below.
-    if (count % 2 != 0) nodes[parents] = nodes[count - 1];
-    count = parents + count % 2;
+    const bool odd = level.size() % 2 != 0;
+    if (odd) buffer[parents] = level.back();
+    level = std::span<const Digest>(buffer).first(parents + (odd ? 1U : 0U));
   }
-  return nodes.front();
+  return level.front();
 }
 
 Result<void> merkle_leaf_hashes(const Backend& backend, const Slices& leaves,
@@ -135,8 +138,7 @@ Result<void> merkle_leaf_hashes(const Backend& backend, const Slices& leaves,
 
 Result<Digest> merkle_root(const Backend& backend, std::span<const Digest> leaf_hashes) {
   if (leaf_hashes.empty()) return empty_root(backend.implementation());
-  std::vector<Digest> nodes(leaf_hashes.begin(), leaf_hashes.end());
-  return backend.implementation().merkle_reduce(nodes);
+  return backend.implementation().merkle_reduce(leaf_hashes);
 }
 
 Result<std::vector<Digest>> merkle_prove_inclusion(const Backend& backend, const NodeReader& nodes,

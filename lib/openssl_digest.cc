@@ -7,21 +7,21 @@
 
 #include <openssl/sha.h>
 
+#include <bit>
 #include <cstring>
 #include <string>
 
 namespace colophon {
 namespace {
 
-// Big-endian h0 … h7 (FIPS 180-4 §6.2.2, last step).
+// Big-endian h0 … h7 (FIPS 180-4 §6.2.2, last step). By whole words: out of byte stores g++ 12
+// makes vector code that costs a third of a hash.
 Digest digest_of(const SHA256_CTX& context) noexcept {
   Digest digest;
   for (std::size_t i = 0; i < 8; ++i) {
-    const std::uint32_t h = context.h[i];
-    digest[4 * i + 0] = static_cast<std::uint8_t>(h >> 24);
-    digest[4 * i + 1] = static_cast<std::uint8_t>(h >> 16);
-    digest[4 * i + 2] = static_cast<std::uint8_t>(h >> 8);
-    digest[4 * i + 3] = static_cast<std::uint8_t>(h);
+    const std::uint32_t h =
+        std::endian::native == std::endian::little ? __builtin_bswap32(context.h[i]) : context.h[i];
+    std::memcpy(digest.data() + sizeof(h) * i, &h, sizeof(h));
   }
   return digest;
 }
@@ -88,7 +88,7 @@ Digest sha256_prefixed(std::uint8_t prefix, ByteSpan message) noexcept {
 }
 
 Digest sha256_prefixed_pair(std::uint8_t prefix, const Digest& left, const Digest& right) noexcept {
-  // 65 bytes are two blocks whose padding is known: lay them out once instead of streaming.
+  // 65 bytes are two blocks whose padding is known: lay them out and hash them in one go.
   std::uint8_t blocks[2 * SHA256_CBLOCK] = {};
   blocks[0] = prefix;
   std::memcpy(blocks + 1, left.data(), left.size());
@@ -99,8 +99,7 @@ Digest sha256_prefixed_pair(std::uint8_t prefix, const Digest& left, const Diges
   blocks[127] = kBits & 0xff;
   SHA256_CTX context;
   SHA256_Init(&context);
-  SHA256_Transform(&context, blocks);
-  SHA256_Transform(&context, blocks + SHA256_CBLOCK);
+  SHA256_Update(&context, blocks, sizeof(blocks));
   return digest_of(context);
 }
 

@@ -43,7 +43,7 @@ class Hasher {
 [[nodiscard]] Digest sha256(ByteSpan message) noexcept;
 // H(prefix ‖ message).
 [[nodiscard]] Digest sha256_prefixed(std::uint8_t prefix, ByteSpan message) noexcept;
-// H(prefix ‖ left ‖ right) where left and right lie together in 64 bytes.
+// H(prefix ‖ left ‖ right), without streaming.
 [[nodiscard]] Digest sha256_prefixed_pair(std::uint8_t prefix, const Digest& left,
                                           const Digest& right) noexcept;
 

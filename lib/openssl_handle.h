@@ -33,7 +33,11 @@ using EvpPkeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, OpensslDeleter<&EVP_PKEY
 // sixteen errors, and a flood of ours would push the caller's out.
 class OpensslErrorScope {
  public:
-  OpensslErrorScope() noexcept { ERR_set_mark(); }
+  OpensslErrorScope() noexcept {
+    ERR_set_mark();
+    // What the caller left behind must not look like a failure of ours.
+    if (out_of_memory()) ERR_raise(ERR_LIB_USER, ERR_R_OPERATION_FAIL);
+  }
   ~OpensslErrorScope() { ERR_pop_to_mark(); }
   OpensslErrorScope(const OpensslErrorScope&) = delete;
   OpensslErrorScope& operator=(const OpensslErrorScope&) = delete;

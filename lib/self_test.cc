@@ -123,7 +123,7 @@ std::vector<KnownSignature> known_signatures() {
   };
 }
 
-Error came_out_wrong(std::string what) {
+Error came_out_wrong(const std::string& what) {
   return make_error(ErrorCode::kInternal, "known answer '" + what + "' came out wrong");
 }
 

@@ -1,5 +1,6 @@
 # Installs the built tree into a folder of its own, then configures, builds and runs an outside project
 # against it. Run by CTest: cmake -DBUILD=… -DWORK=… -DSOURCE=… -DGENERATOR=… -DSANITIZE=… -P run.cmake
+cmake_minimum_required(VERSION 3.25)
 file(REMOVE_RECURSE ${WORK})
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output

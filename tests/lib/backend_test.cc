@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <functional>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "backend_implementation.h"
 #include "batch_builder.h"
 #include "colophon/hash.hpp"
+#include "key_registry_storage.h"
 #include "openssl_digest.h"
 
 namespace colophon::test {
@@ -73,6 +75,11 @@ TEST(BackendChoice, ListNamesWhatAutoChooses) {
   EXPECT_EQ(chosen, 1);
 }
 
+class ForeignKey final : public PreparedKey {
+ public:
+  [[nodiscard]] std::size_t memory_bytes() const noexcept override { return 64; }
+};
+
 // Passes everything on to openssl, except for one fault.
 class FaultyBackend final : public BackendImplementation {
  public:
@@ -88,6 +95,7 @@ class FaultyBackend final : public BackendImplementation {
     kBadLeaf,
     kBadNode,
     kDuplicatesLastNode,
+    kKeysOfItsOwn,  // no fault, but prepared keys that mean nothing to openssl
   };
 
   explicit FaultyBackend(Fault fault) : fault_(fault) {}
@@ -99,6 +107,7 @@ class FaultyBackend final : public BackendImplementation {
   }
   [[nodiscard]] Result<std::unique_ptr<PreparedKey>> prepare_key(
       const PublicKey& key) const override {
+    if (fault_ == Fault::kKeysOfItsOwn) return std::unique_ptr<PreparedKey>(new ForeignKey);
     PublicKey taken = key;
     if (fault_ == Fault::kBadKeyTables && key.scheme == Scheme::kEd25519) taken.bytes[0] ^= 1;
     return openssl_backend().prepare_key(taken);
@@ -135,13 +144,14 @@ class FaultyBackend final : public BackendImplementation {
     if (fault_ == Fault::kBadNode) parents.back()[0] ^= 1;
     return {};
   }
-  [[nodiscard]] Result<Digest> merkle_reduce(std::vector<Digest>& nodes) const override {
-    while (fault_ == Fault::kDuplicatesLastNode && nodes.size() > 1) {
-      if (nodes.size() % 2 != 0) nodes.push_back(nodes.back());
-      COLOPHON_TRY(merkle_parents(nodes, std::span(nodes).first(nodes.size() / 2)));
-      nodes.resize(nodes.size() / 2);
+  [[nodiscard]] Result<Digest> merkle_reduce(std::span<const Digest> nodes) const override {
+    std::vector<Digest> level(nodes.begin(), nodes.end());
+    while (fault_ == Fault::kDuplicatesLastNode && level.size() > 1) {
+      if (level.size() % 2 != 0) level.push_back(level.back());
+      COLOPHON_TRY(merkle_parents(level, std::span(level).first(level.size() / 2)));
+      level.resize(level.size() / 2);
     }
-    return BackendImplementation::merkle_reduce(nodes);
+    return BackendImplementation::merkle_reduce(level);
   }
 
   mutable std::atomic<int> calls = 0;
@@ -231,6 +241,30 @@ TEST(BackendSelfTest, RunsOnceBeforeFirstUseHoweverManyThreadsAsk) {
   EXPECT_TRUE(list.choose("auto").ok());
   EXPECT_EQ(list.list().size(), 1U);
   EXPECT_EQ(sound.calls, calls);
+}
+
+// A key enrolled for one backend is known to another, which must not touch the first one's tables.
+TEST(BackendKeys, ARegistryOfAnotherBackendStillVerifies) {
+  const FaultyBackend other(Fault::kKeysOfItsOwn);
+  KeyRegistry registry(std::make_unique<KeyRegistry::Storage>(other));
+  // RFC 8032 §7.1, TEST 2, and a twin with another message.
+  const Bytes key = unhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
+  const Bytes signature = unhex(
+      "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+      "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00");
+  const KeyId id = registry.add(Scheme::kEd25519, key).value();
+  BatchBuilder builder({Scheme::kEd25519});
+  builder.add({}, unhex("72"), signature);
+  builder.add({}, unhex("73"), signature);
+  VerifyBatch batch = builder.batch();
+  const KeyId ids[2] = {id, id};
+  batch.public_keys = {};
+  batch.key_ids = ids;
+  batch.registry = &registry;
+  Verdict verdicts[2] = {};
+  ASSERT_TRUE(verify_batch(backend(), batch, verdicts).ok());
+  EXPECT_EQ(verdicts[0], Verdict::kValid);
+  EXPECT_EQ(verdicts[1], Verdict::kMismatch);
 }
 
 TEST(HashBatch, AgreesWithEvpAtEveryLength) {

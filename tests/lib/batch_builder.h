@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <random>
 #include <string>
 #include <string_view>
@@ -71,6 +72,12 @@ class Column {
 inline const Backend& backend() {
   static const Backend chosen = Backend::choose().value();
   return chosen;
+}
+
+// COLOPHON_TEST_LONG=1 asks for the heavier form of the random tests.
+inline bool run_long() {
+  const char* value = std::getenv("COLOPHON_TEST_LONG");
+  return value != nullptr && std::string_view(value) == "1";
 }
 
 // What the signatures of a batch have in common.

@@ -63,6 +63,9 @@ static void test_backends(void) {
   CHECK(strcmp(colophon_status_name(COLOPHON_OK), "ok") == 0);
   CHECK(strcmp(colophon_status_name(COLOPHON_ERROR_NOT_FOUND), "not_found") == 0);
   CHECK(strcmp(colophon_status_name(99), "internal") == 0);
+  CHECK(strcmp(colophon_status_name(-1), "internal") == 0);
+  CHECK(strcmp(colophon_verdict_reason(200), "unknown verdict") == 0);
+  CHECK(strcmp(colophon_backend_name(NULL), "") == 0);
 }
 
 static void test_verify(const colophon_backend* backend) {
@@ -114,6 +117,15 @@ static void test_verify(const colophon_backend* backend) {
   batch.signatures.bytes = NULL;
   CHECK(colophon_verify(backend, &batch, verdicts) == COLOPHON_ERROR_INVALID_ARGUMENT);
   batch.signatures.bytes = signatures;
+  batch.signatures.offsets = NULL;
+  CHECK(colophon_verify(backend, &batch, verdicts) == COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(strstr(colophon_last_error_message(), "signatures") != NULL);
+  batch.signatures.offsets = signature_offsets;
+  batch.public_keys.count = SIZE_MAX;
+  CHECK(colophon_verify(backend, &batch, verdicts) == COLOPHON_ERROR_LIMIT_EXCEEDED);
+  batch.public_keys.count = 0;
+  CHECK(colophon_verify(backend, &batch, verdicts) == COLOPHON_ERROR_INVALID_ARGUMENT);
+  batch.public_keys.count = 3;
   input_offsets[1] = 13;
   CHECK(colophon_verify(backend, &batch, verdicts) == COLOPHON_ERROR_INVALID_ARGUMENT);
   input_offsets[1] = 6;
@@ -127,7 +139,18 @@ static void test_verify(const colophon_backend* backend) {
   uint64_t id = 0;
   uint64_t again = 0;
   CHECK(colophon_key_registry_create(NULL, &registry) == COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_key_registry_create(backend, NULL) == COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(registry == NULL);
   CHECK(colophon_key_registry_create(backend, &registry) == COLOPHON_OK);
+  CHECK(colophon_key_registry_add(NULL, COLOPHON_ECDSA_P256_SHA256, keys, 65, NULL, 0, &id) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_key_registry_add(registry, COLOPHON_ECDSA_P256_SHA256, NULL, 65, NULL, 0, &id) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_key_registry_add(registry, COLOPHON_ECDSA_P256_SHA256, keys, 65, NULL, 0, NULL) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_key_registry_remove(NULL, 1) == COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_key_registry_size(NULL) == 0);
+  CHECK(id == 0);
   CHECK(colophon_key_registry_add(registry, COLOPHON_ECDSA_P256_SHA256, keys, 65, NULL, 0, &id) ==
         COLOPHON_OK);
   CHECK(colophon_key_registry_add(registry, COLOPHON_ECDSA_P256_SHA256, keys, 65, NULL, 0,
@@ -191,6 +214,16 @@ static void test_hash_and_trees(const colophon_backend* backend) {
   CHECK(colophon_merkle_verify_inclusion(backend, hashes + 64, 2, 4, proof, 1, root) ==
         COLOPHON_ERROR_INVALID_ARGUMENT);
   CHECK(colophon_merkle_prove_inclusion(backend, hashes, 4, 4, proof, &length) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_merkle_prove_inclusion(backend, NULL, 4, 2, proof, &length) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_merkle_prove_inclusion(backend, hashes, 4, 2, NULL, &length) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_merkle_verify_inclusion(backend, hashes + 64, 2, 4, NULL, length, root) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_merkle_verify_inclusion(backend, NULL, 2, 4, proof, length, root) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_merkle_verify_inclusion(NULL, hashes + 64, 2, 4, proof, length, root) ==
         COLOPHON_ERROR_INVALID_ARGUMENT);
 
   CHECK(colophon_merkle_prove_consistency(backend, hashes, 4, 3, proof, &length) == COLOPHON_OK);

@@ -6,6 +6,8 @@
 #include <openssl/obj_mac.h>
 #include <openssl/x509.h>
 
+#include <array>
+
 #include "batch_builder.h"
 #include "curve.h"
 #include "edwards25519.h"
@@ -40,7 +42,8 @@ Bytes multiple_of_g(Scheme scheme, std::uint64_t k, point_conversion_form_t form
 Bytes openssl_spki(Scheme scheme, std::uint64_t k, point_conversion_form_t form,
                    const char* parameters) {
   Bytes point = multiple_of_g(scheme, k, POINT_CONVERSION_UNCOMPRESSED);
-  const EvpPkeyContextPtr context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
+  const EvpPkeyContextPtr context(
+      EVP_PKEY_CTX_new_from_name(nullptr, curve_of(scheme).openssl_type, nullptr));
   const OSSL_PARAM params[] = {
       OSSL_PARAM_construct_utf8_string("group", const_cast<char*>(curve_of(scheme).openssl_group),
                                        0),
@@ -104,7 +107,7 @@ TEST(KeyEncoding, RefusesEveryOtherForm) {
       EXPECT_EQ(fault_of(scheme, joined(form, {0})), KeyFault::kLength);
       EXPECT_EQ(fault_of(scheme, Bytes(form.begin(), form.end() - 1)), KeyFault::kLength);
     }
-    for (const std::uint8_t byte : {0x01, 0x05, 0x08, 0x31, 0xff}) {
+    for (const std::uint8_t byte : std::to_array<std::uint8_t>({0x01, 0x05, 0x08, 0x31, 0xff})) {
       Bytes other = good;
       other[0] = byte;
       EXPECT_EQ(fault_of(scheme, other), KeyFault::kForm);
@@ -137,7 +140,8 @@ TEST(KeyEncoding, RefusesEverySpkiButTheOne) {
     EXPECT_EQ(fault_of(scheme, openssl_spki(scheme, 9, POINT_CONVERSION_UNCOMPRESSED, "explicit")),
               KeyFault::kSpki);
     for (const Scheme other : kCurveSchemes) {
-      if (other != scheme) EXPECT_EQ(fault_of(other, good), KeyFault::kSpki);
+      if (other == scheme) continue;
+      EXPECT_EQ(fault_of(other, good), KeyFault::kSpki);
     }
     // Any changed byte before the point is another structure; the first byte is the form itself.
     for (std::size_t i = 1; i < good.size() - 65; ++i) {
@@ -216,7 +220,6 @@ TEST(KeyEncoding, LeavesOpensslsErrorQueueAsItWas) {
 }
 
 // --- DER signatures
-// --------------------------------------------------------------------------------
 
 Verdict der_verdict(const Bytes& encoded) {
   Signature signature;
@@ -301,7 +304,11 @@ TEST(DerSignature, LargeIntegersHaveFormButNoRange) {
   EXPECT_EQ(der_verdict(sequence(joined(integer(two_to_256), one))), Verdict::kOutOfRange);
   EXPECT_EQ(der_verdict(sequence(joined(one, integer(two_to_256)))), Verdict::kOutOfRange);
   const Bytes huge = joined({0x01}, Bytes(199, 0x00));
-  EXPECT_EQ(der_verdict(sequence(joined(integer(huge), one))), Verdict::kOutOfRange);
+  const Bytes content = joined(integer(huge), one);
+  EXPECT_EQ(der_verdict(sequence(content)), Verdict::kOutOfRange);
+  // A length with a zero byte in front is not DER, whatever it counts.
+  const Bytes zero_in_front = {0x30, 0x82, 0x00, static_cast<std::uint8_t>(content.size())};
+  EXPECT_EQ(der_verdict(joined(zero_in_front, content)), Verdict::kBadEncoding);
 }
 
 // Where OpenSSL reads a signature and writes the very same bytes, it is DER, and we read it too.
@@ -326,25 +333,29 @@ TEST(DerSignature, AgreesWithOpensslOnMutations) {
     }
     const unsigned char* at = encoded.data();
     ECDSA_SIG* parsed = d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(encoded.size()));
-    bool expected = false;
+    Verdict expected = Verdict::kBadEncoding;
     if (parsed != nullptr && at == encoded.data() + encoded.size() &&
         !BN_is_negative(ECDSA_SIG_get0_r(parsed)) && !BN_is_negative(ECDSA_SIG_get0_s(parsed))) {
       unsigned char* again = nullptr;
       const int again_length = i2d_ECDSA_SIG(parsed, &again);
-      expected = again_length == static_cast<int>(encoded.size()) &&
-                 std::equal(encoded.begin(), encoded.end(), again);
+      if (again_length == static_cast<int>(encoded.size()) &&
+          std::equal(encoded.begin(), encoded.end(), again)) {
+        expected = BN_num_bits(ECDSA_SIG_get0_r(parsed)) > 256 ||
+                           BN_num_bits(ECDSA_SIG_get0_s(parsed)) > 256
+                       ? Verdict::kOutOfRange
+                       : Verdict::kValid;
+      }
       OPENSSL_free(again);
     }
     ECDSA_SIG_free(parsed);
-    ASSERT_EQ(der_verdict(encoded) == Verdict::kValid, expected) << hex(encoded);
-    if (expected) ++accepted;
+    ASSERT_EQ(der_verdict(encoded), expected) << hex(encoded);
+    if (expected == Verdict::kValid) ++accepted;
   }
   ERR_clear_error();
   EXPECT_GT(accepted, 5000);
 }
 
 // --- Ed25519 encodings
-// -----------------------------------------------------------------------------
 
 TEST(Ed25519Encoding, CanonicalMeansBelowPAndNoMinusZero) {
   const auto canonical = [](const Bytes& encoding) {

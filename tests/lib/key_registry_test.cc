@@ -85,9 +85,12 @@ TEST(KeyRegistry, RefusesBadKeysAndSaysWhy) {
 
 TEST(KeyRegistry, RemovedIdsAreGoneForGood) {
   KeyRegistry registry = KeyRegistry::create(backend()).value();
+  const std::size_t empty_bytes = registry.memory_bytes();
   const KeyId first = registry.add(Scheme::kEcdsaP256Sha256, kP256Key).value();
+  EXPECT_GT(registry.memory_bytes(), empty_bytes);
   ASSERT_TRUE(registry.remove(first).ok());
   EXPECT_EQ(registry.size(), 0U);
+  EXPECT_EQ(registry.memory_bytes(), empty_bytes);
   EXPECT_EQ(registry.remove(first).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(registry.remove(KeyId{}).error().code, ErrorCode::kNotFound);
   const KeyId second = registry.add(Scheme::kEcdsaP256Sha256, kP256Key).value();

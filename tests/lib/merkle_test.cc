@@ -14,7 +14,6 @@ namespace {
 constexpr std::size_t kLeaves = 300;
 
 // --- The RFC's definitions, word for word
-// ----------------------------------------------------------
 
 using Hashes = std::vector<Digest>;
 
@@ -58,7 +57,6 @@ Hashes subproof(std::size_t m, const Hashes& d, std::size_t begin, std::size_t e
 }
 
 // --- Material
-// --------------------------------------------------------------------------------------
 
 Hashes some_leaves(std::size_t count) {
   Column column;
@@ -80,7 +78,6 @@ ErrorCode code_of(const Result<void>& result) {
 }
 
 // --- Tests
-// -----------------------------------------------------------------------------------------
 
 TEST(Merkle, PublishedRootsOfTheCertificateTransparencyTree) {
   const Bytes leaves = unhex(
@@ -113,8 +110,8 @@ TEST(Merkle, RootsAndInclusionProofsOfEveryTree) {
     const MerkleTree tree = MerkleTree::build(backend(), d).value();
     ASSERT_EQ(tree.size(), size);
     ASSERT_EQ(merkle_root_from_nodes(backend(), tree.nodes(), size).value(), root) << size;
-    // All positions of small trees, a spread of them in large ones.
-    for (std::size_t index = 0; index < size; index += size < 70 ? 1 : 1 + size / 23) {
+    // All positions of trees on both sides of 128 leaves, a spread of them in larger ones.
+    for (std::size_t index = 0; index < size; index += size <= 130 ? 1 : 1 + size / 23) {
       const Hashes proof = merkle_prove_inclusion(backend(), tree.nodes(), index, size).value();
       ASSERT_EQ(proof, path(index, d, 0, size)) << index << " of " << size;
       ASSERT_TRUE(merkle_verify_inclusion(backend(), d[index], index, size, proof, root).ok());
@@ -130,7 +127,7 @@ TEST(Merkle, ConsistencyProofsOfEveryPairOfTrees) {
   }
   const MerkleTree tree = MerkleTree::build(backend(), leaves).value();
   for (std::size_t to = 1; to <= kLeaves; ++to) {
-    for (std::size_t from = 1; from <= to; from += to < 70 ? 1 : 1 + to / 23) {
+    for (std::size_t from = 1; from <= to; from += to <= 130 ? 1 : 1 + to / 23) {
       const Hashes proof = merkle_prove_consistency(backend(), tree.nodes(), from, to).value();
       ASSERT_EQ(proof, subproof(from, leaves, 0, to, true)) << from << " to " << to;
       ASSERT_TRUE(
@@ -226,6 +223,11 @@ TEST(Merkle, EveryMutatedConsistencyProofIsRefused) {
         Hashes shorter = proof;
         shorter.erase(shorter.begin() + static_cast<long>(i));
         refused(from, to, from_root, to_root, shorter);
+        if (i != 0 && proof[i] != proof[i - 1]) {
+          Hashes swapped = proof;
+          std::swap(swapped[i], swapped[i - 1]);
+          refused(from, to, from_root, to_root, swapped);
+        }
       }
       Hashes longer = proof;
       longer.push_back(to_root);
@@ -278,13 +280,27 @@ TEST(Merkle, ArgumentsOutOfRangeAreErrors) {
   EXPECT_EQ(grow(6, 5).error().code, kBad);
   EXPECT_EQ(grow(1, kTreeSizeMax + 1).error().code, kBad);
   EXPECT_TRUE(grow(5, 5).value().empty());
+  constexpr std::uint64_t kHuge = ~std::uint64_t{0};
+  EXPECT_EQ(prove(kHuge, 5).error().code, kBad);
+  EXPECT_EQ(prove(kHuge - 1, kHuge).error().code, kBad);
+  EXPECT_EQ(grow(kHuge, 5).error().code, kBad);
+  EXPECT_EQ(grow(kHuge - 1, kHuge).error().code, kBad);
+  EXPECT_EQ(merkle_root_from_nodes(backend(), nodes, kTreeSizeMax + 1).error().code, kBad);
+  EXPECT_EQ(merkle_prove_inclusion(backend(), {}, 0, 5).error().code, kBad);
+  EXPECT_EQ(merkle_prove_consistency(backend(), {}, 1, 5).error().code, kBad);
+  EXPECT_EQ(merkle_root_from_nodes(backend(), {}, 5).error().code, kBad);
   // The reader's own error comes through.
-  EXPECT_EQ(prove(5, 6).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(prove(4, 6).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(code_of(merkle_verify_inclusion(backend(), leaves[0], 5, 5, {}, root)), kBad);
   EXPECT_EQ(code_of(merkle_verify_inclusion(backend(), leaves[0], ~std::uint64_t{0},
                                             ~std::uint64_t{0}, {}, root)),
             kBad);
   EXPECT_EQ(code_of(merkle_verify_inclusion(backend(), leaves[0], 0, 5, {}, root)), kBad);
+  EXPECT_EQ(code_of(merkle_verify_inclusion(backend(), leaves[0], 0, 0, {}, root)), kBad);
+  EXPECT_EQ(code_of(merkle_verify_inclusion(backend(), leaves[0], kHuge, 5, {}, root)), kBad);
+  EXPECT_EQ(code_of(merkle_verify_consistency(backend(), 1, kHuge, root, root, {})), kBad);
+  EXPECT_EQ(code_of(merkle_verify_consistency(backend(), kHuge, kHuge, root, root, {})), kBad);
+  EXPECT_EQ(code_of(merkle_verify_consistency(backend(), 0, 0, root, root, {})), kBad);
   EXPECT_EQ(code_of(merkle_verify_consistency(backend(), 0, 5, root, root, {})), kBad);
   EXPECT_EQ(code_of(merkle_verify_consistency(backend(), 5, 4, root, root, {})), kBad);
   EXPECT_EQ(code_of(merkle_verify_consistency(backend(), 5, 5, root, root, {})),

@@ -35,8 +35,10 @@ class KeyRegistry {
   ~KeyRegistry();
 
   // Validates `public_key` (forms: profile.hpp) and enrols it; an already enrolled key gives its
-  // existing KeyId. Errors: kMalformed (the message says which rule), kLimitExceeded (kKeysMax).
-  // SM2 keys are enrolled for one signer id (default kSm2DefaultId): Z_A is cached with the key.
+  // existing KeyId. Errors: kMalformed (the message says which rule), kInvalidArgument (no such
+  // scheme, an id longer than kSm2IdBytesMax), kLimitExceeded (kKeysMax), kInternal (the backend
+  // failed). SM2 keys are enrolled for one signer id (default kSm2DefaultId): Z_A is cached with
+  // the key.
   [[nodiscard]] Result<KeyId> add(Scheme scheme, ByteSpan public_key,
                                   std::string_view sm2_id = kSm2DefaultId);
   // Error: kNotFound.

@@ -35,8 +35,8 @@ inline constexpr std::size_t kProofHashesMax = 2 * 48;
 using NodeReader = std::function<Result<Digest>(unsigned level, std::uint64_t index)>;
 
 // RFC 9162 §2.1.3.1 and §2.1.4.1, from stored nodes: O(log n) reads, whatever holds them.
-// Errors: kInvalidArgument (index >= size, from > to or from == 0, size > kTreeSizeMax), and the
-// reader's own. from == to gives an empty proof.
+// Errors: kInvalidArgument (index >= size, from > to or from == 0, size > kTreeSizeMax, an empty
+// reader), and the reader's own. from == to gives an empty proof.
 [[nodiscard]] Result<std::vector<Digest>> merkle_prove_inclusion(const Backend& backend,
                                                                  const NodeReader& nodes,
                                                                  std::uint64_t index,

@@ -38,7 +38,8 @@ inline constexpr std::size_t kBatchSizeMax = std::size_t{1} << 22;
 // caller memory is in use. An error means no verdict was written.
 // Errors: kInvalidArgument (lengths differ, offsets decrease or pass the end, null buffer, both or
 // neither key forms, a profile or encoding the scheme does not have), kNotFound (a KeyId not in the
-// registry; the message has the index), kLimitExceeded (kBatchSizeMax).
+// registry; the message has the index), kLimitExceeded (kBatchSizeMax), kInternal (the backend
+// failed, which says nothing about any signature).
 [[nodiscard]] Result<void> verify_batch(const Backend& backend, const VerifyBatch& batch,
                                         std::span<Verdict> verdicts);
 
