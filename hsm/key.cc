@@ -86,7 +86,8 @@ Result<void> read_public_half(Token::Lease& lease, CK_OBJECT_HANDLE object, KeyR
   if (!key.type) return {};
   COLOPHON_TRY_ASSIGN(const auto point, read_attribute(lease, object, CKA_EC_POINT));
   if (!point || point->empty()) return {};
-  COLOPHON_TRY_ASSIGN(key.info.public_key, decode_ec_point(*key.type, *point));
+  // One that is not a point of its curve must not hide the token's other keys.
+  if (auto decoded = decode_ec_point(*key.type, *point)) key.info.public_key = *std::move(decoded);
   return {};
 }
 
@@ -114,16 +115,6 @@ KeyRecord record_of(const Identity& identity) {
   key.info.id = identity.id;
   key.info.type = identity.type ? std::string(key_type_name(*identity.type)) : "other";
   return key;
-}
-
-Uri uri_of(const KeyInfo& info, const Token& token) {
-  Uri uri;
-  uri.token = token.label();
-  if (!info.label.empty()) uri.object = info.label;
-  if (!info.id.empty()) uri.id = info.id;
-  uri.type = info.has_private ? "private" : "public";
-  uri.module_path = token.module().path();
-  return uri;
 }
 
 Template wanted_keys(const CK_ULONG& object_class, const Uri& uri) {
@@ -154,6 +145,14 @@ Result<void> find_public_half(Token::Lease& lease, const Identity& identity, Key
 }
 
 }  // namespace
+
+std::string uri_of(const KeyInfo& info, const Token& token) {
+  Uri uri = token.uri();
+  if (is_uri_text(info.label)) uri.object = info.label;
+  if (!info.id.empty()) uri.id = info.id;
+  uri.type = info.has_private ? "private" : "public";
+  return format_uri(uri);
+}
 
 Template& Template::number(CK_ATTRIBUTE_TYPE type, const CK_ULONG& value) {
   attributes_.push_back({type, const_cast<CK_ULONG*>(&value), sizeof value});
@@ -246,7 +245,7 @@ Result<std::vector<KeyRecord>> find_keys(Token::Lease& lease, const Token& token
       return want_private ? !key.info.has_private : !key.info.has_public;
     });
   }
-  for (KeyRecord& key : keys) key.info.uri = format_uri(uri_of(key.info, token));
+  for (KeyRecord& key : keys) key.info.uri = uri_of(key.info, token);
   std::sort(keys.begin(), keys.end(), [](const KeyRecord& a, const KeyRecord& b) {
     return std::tie(a.info.label, a.info.id) < std::tie(b.info.label, b.info.id);
   });

@@ -59,6 +59,9 @@ struct KeyRecord {
 [[nodiscard]] Result<KeyRecord> read_pair(Token::Lease& lease, CK_OBJECT_HANDLE private_handle,
                                           CK_OBJECT_HANDLE public_handle);
 
+// The canonical URI of a key, as KeyInfo::uri has it.
+[[nodiscard]] std::string uri_of(const KeyInfo& info, const Token& token);
+
 // Errors: kNotFound (none), kInvalidArgument (several: the message says how to name one).
 [[nodiscard]] Result<KeyRecord> only_one(std::vector<KeyRecord> keys, const Uri& uri,
                                          const Token& token);

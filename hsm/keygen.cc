@@ -99,6 +99,7 @@ Result<Pair> call_generate(Token::Lease& lease, const KeyRequest& request,
       .bytes(CKA_EC_PARAMS, params)
       .bytes(CKA_ID, id)
       .text(CKA_LABEL, request.label);
+  // For signing only: what is left out, some tokens set to true.
   Template private_half;
   private_half.boolean(CKA_TOKEN, true)
       .boolean(CKA_PRIVATE, true)
@@ -106,6 +107,8 @@ Result<Pair> call_generate(Token::Lease& lease, const KeyRequest& request,
       .boolean(CKA_EXTRACTABLE, false)
       .boolean(CKA_SIGN, true)
       .boolean(CKA_DERIVE, false)
+      .boolean(CKA_DECRYPT, false)
+      .boolean(CKA_UNWRAP, false)
       .bytes(CKA_ID, id)
       .text(CKA_LABEL, request.label);
   Pair pair;
@@ -231,13 +234,7 @@ Result<KeyInfo> generate_key(const Uri& uri, const PinSource& pin, const KeyRequ
     return error;
   }
   KeyInfo info = std::move((*made)->info);
-  Uri name;
-  name.token = place.token->label();
-  name.object = info.label;
-  name.id = info.id;
-  name.type = "private";
-  name.module_path = place.module->path();
-  info.uri = format_uri(name);
+  info.uri = uri_of(info, *place.token);
   return info;
 }
 

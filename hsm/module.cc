@@ -4,11 +4,13 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include "hsm/session.h"
 #include "hsm/text.h"
@@ -47,6 +49,16 @@ bool matches(const std::optional<std::string>& wanted, const std::string& actual
   return !wanted || *wanted == actual;
 }
 
+// A URI that names the token. A label or serial number that a URI cannot carry is left out.
+std::string uri_of(const TokenInfo& info) {
+  Uri name;
+  if (is_uri_text(info.label)) name.token = info.label;
+  if (is_uri_text(info.serial)) name.serial = info.serial;
+  if (!name.token && !name.serial) name.slot_id = info.slot_id;
+  name.module_path = info.module_path;
+  return format_uri(name);
+}
+
 struct CFree {
   void operator()(char* text) const noexcept { std::free(text); }
 };
@@ -65,9 +77,12 @@ Result<std::shared_ptr<Module>> Module::open(const std::string& path) {
   }
   Registry& known = registry();
   std::unique_lock lock(known.mutex);
+  bool inherited = false;  // this is a child after fork(), and the parent had the module open
   while (true) {
     const auto found = known.modules.find(canonical.get());
-    if (found == known.modules.end() || found->second.pid != getpid()) break;
+    if (found == known.modules.end()) break;
+    inherited = found->second.pid != getpid();
+    if (inherited) break;
     if (auto module = found->second.module.lock()) return module;
     known.retired.wait(lock);  // its last user has just gone and it is being finalised
   }
@@ -76,6 +91,14 @@ Result<std::shared_ptr<Module>> Module::open(const std::string& path) {
   module->pid_ = getpid();
   Result<void> loaded = module->load(path);
   if (loaded) loaded = module->initialize();
+  if (loaded && inherited && !module->initialized_by_us_) {
+    // C_Finalize here could end the parent's connections, and its sessions cannot be shared.
+    loaded = make_error(ErrorCode::kUnsupported,
+                        "the PKCS#11 module " + printable(path) +
+                            " was open at fork() and does not notice the fork: open keys in the "
+                            "child alone, or in the parent alone",
+                        "hsm");
+  }
   if (!loaded) {
     lock.unlock();  // retire() takes the lock
     return std::move(loaded).error();
@@ -85,11 +108,11 @@ Result<std::shared_ptr<Module>> Module::open(const std::string& path) {
 }
 
 void Module::retire(Module* module) {
+  const std::unique_ptr<Module> last(module);
   module->tokens_.clear();
-  // In a child after fork() the module's state belongs to the parent.
-  if (module->initialized_by_us_ && module->pid_ == getpid()) {
-    module->functions_->C_Finalize(nullptr);
-  }
+  // In a child after fork() the module's state is the parent's, and the entry remembers that.
+  if (module->pid_ != getpid()) return;
+  if (module->initialized_by_us_) module->functions_->C_Finalize(nullptr);
   Registry& known = registry();
   const std::lock_guard lock(known.mutex);
   const auto found = known.modules.find(module->path_);
@@ -97,7 +120,6 @@ void Module::retire(Module* module) {
       found->second.module.expired()) {
     known.modules.erase(found);
   }
-  delete module;
   known.retired.notify_all();
 }
 
@@ -143,14 +165,16 @@ Result<void> Module::initialize() {
   return {};
 }
 
+Result<void> Module::check_process() const {
+  if (pid_ == getpid()) return {};
+  return make_error(ErrorCode::kInvalidArgument,
+                    "a PKCS#11 module opened before fork() cannot be used in the child: open keys "
+                    "after forking",
+                    "hsm");
+}
+
 Result<Module::Use> Module::use() {
-  if (pid_ != getpid()) {
-    return make_error(
-        ErrorCode::kInvalidArgument,
-        "a PKCS#11 module opened before fork() cannot be used in the child: open keys "
-        "after forking",
-        "hsm");
-  }
+  COLOPHON_TRY(check_process());
   Use held{std::shared_lock(lifecycle_), 0};
   held.generation = generation_;
   return held;
@@ -191,17 +215,17 @@ Result<std::vector<TokenInfo>> Module::tokens_in_use(const Uri& uri) const {
   std::vector<TokenInfo> found;
   for (const CK_SLOT_ID slot : slots) {
     CK_SLOT_INFO slot_info{};
-    CK_TOKEN_INFO token_info{};
+    CK_TOKEN_INFO raw{};
     // One slot that cannot be read must not hide the others.
     if (functions_->C_GetSlotInfo(slot, &slot_info) != CKR_OK) continue;
-    if (functions_->C_GetTokenInfo(slot, &token_info) != CKR_OK) continue;
+    if (token_info(slot, raw) != CKR_OK) continue;
     TokenInfo info;
     info.slot_id = slot;
     info.slot_description = padded_text(slot_info.slotDescription);
-    info.label = padded_text(token_info.label);
-    info.manufacturer = padded_text(token_info.manufacturerID);
-    info.model = padded_text(token_info.model);
-    info.serial = padded_text(token_info.serialNumber);
+    info.label = padded_text(raw.label);
+    info.manufacturer = padded_text(raw.manufacturerID);
+    info.model = padded_text(raw.model);
+    info.serial = padded_text(raw.serialNumber);
     if ((uri.slot_id && *uri.slot_id != slot) || !matches(uri.token, info.label) ||
         !matches(uri.manufacturer, info.manufacturer) || !matches(uri.model, info.model) ||
         !matches(uri.serial, info.serial) ||
@@ -210,31 +234,32 @@ Result<std::vector<TokenInfo>> Module::tokens_in_use(const Uri& uri) const {
       continue;
     }
     info.module_path = path_;
-    info.initialized = (token_info.flags & CKF_TOKEN_INITIALIZED) != 0;
-    info.login_required = (token_info.flags & CKF_LOGIN_REQUIRED) != 0;
-    info.user_pin_count_low = (token_info.flags & CKF_USER_PIN_COUNT_LOW) != 0;
-    info.user_pin_final_try = (token_info.flags & CKF_USER_PIN_FINAL_TRY) != 0;
-    info.user_pin_locked = (token_info.flags & CKF_USER_PIN_LOCKED) != 0;
-    Uri name;
-    if (!info.label.empty()) name.token = info.label;
-    if (!info.serial.empty()) name.serial = info.serial;
-    if (info.label.empty() && info.serial.empty()) name.slot_id = slot;
-    name.module_path = path_;
-    info.uri = format_uri(name);
+    info.initialized = (raw.flags & CKF_TOKEN_INITIALIZED) != 0;
+    info.login_required = (raw.flags & CKF_LOGIN_REQUIRED) != 0;
+    info.user_pin_count_low = (raw.flags & CKF_USER_PIN_COUNT_LOW) != 0;
+    info.user_pin_final_try = (raw.flags & CKF_USER_PIN_FINAL_TRY) != 0;
+    info.user_pin_locked = (raw.flags & CKF_USER_PIN_LOCKED) != 0;
+    info.uri = uri_of(info);
     found.push_back(std::move(info));
   }
   return found;
 }
 
+CK_RV Module::token_info(CK_SLOT_ID slot, CK_TOKEN_INFO& info) const {
+  const std::lock_guard lock(token_info_mutex_);
+  return functions_->C_GetTokenInfo(slot, &info);
+}
+
 Result<Token*> Module::token(const Uri& uri) {
-  COLOPHON_TRY_ASSIGN(const std::vector<TokenInfo> all, tokens(Uri{}));
   COLOPHON_TRY_ASSIGN(std::vector<TokenInfo> found, tokens(uri));
   std::erase_if(found, [](const TokenInfo& info) { return !info.initialized; });
   if (found.empty()) {
+    COLOPHON_TRY_ASSIGN(const std::vector<TokenInfo> all, tokens(Uri{}));
     std::string there;
     for (const TokenInfo& info : all) {
-      if (info.initialized)
-        there += (there.empty() ? "" : ", ") + ("'" + printable(info.label) + "'");
+      if (!info.initialized) continue;
+      if (!there.empty()) there += ", ";
+      there += "'" + printable(info.label) + "'";
     }
     return make_error(ErrorCode::kNotFound,
                       "the module has no initialised token that the URI matches; it has " +

@@ -27,7 +27,8 @@ class Module {
   // The module at `path`, initialised. One object a file, however many ask. A library stays mapped
   // after its last user is gone: vendors' libraries leave threads and exit handlers behind.
   // Errors: kNotFound (no file), kInvalidArgument (not a library, or not a PKCS#11 module),
-  // kUnavailable and others (C_Initialize).
+  // kUnavailable and others (C_Initialize), kUnsupported (open at fork(), this is the child, and
+  // the module does not notice).
   [[nodiscard]] static Result<std::shared_ptr<Module>> open(const std::string& path);
 
   Module(const Module&) = delete;
@@ -39,8 +40,11 @@ class Module {
     std::shared_lock<std::shared_mutex> lock;
     std::uint64_t generation = 0;  // grows with each C_Initialize: older handles mean nothing
   };
-  // Errors: kInvalidArgument (this is a child after fork()).
+  // Errors: check_process().
   [[nodiscard]] Result<Use> use();
+  // Takes no lock: a thread of the parent may have held any of them at the fork().
+  // Errors: kInvalidArgument (this is a child after fork()).
+  [[nodiscard]] Result<void> check_process() const;
 
   // Valid while a Use is held.
   [[nodiscard]] CK_FUNCTION_LIST& functions() const noexcept { return *functions_; }
@@ -50,6 +54,10 @@ class Module {
   [[nodiscard]] Result<std::vector<TokenInfo>> tokens(const Uri& uri);
   // The same for a caller that holds a Use.
   [[nodiscard]] Result<std::vector<TokenInfo>> tokens_in_use(const Uri& uri) const;
+
+  // C_GetTokenInfo for a caller that holds a Use; one thread at a time, because SoftHSM 2.6.1 calls
+  // gmtime() there, which shares its result among threads.
+  [[nodiscard]] CK_RV token_info(CK_SLOT_ID slot, CK_TOKEN_INFO& info) const;
 
   // The one initialised token that `uri` names. It lives as long as the module.
   // Errors: kNotFound (the message lists what is there), kInvalidArgument (several match).
@@ -72,6 +80,7 @@ class Module {
   bool initialized_by_us_ = false;
   std::shared_mutex lifecycle_;  // shared: a call may be in progress; exclusive: C_Finalize
   std::uint64_t generation_ = 1;
+  mutable std::mutex token_info_mutex_;
   std::mutex tokens_mutex_;
   std::vector<std::unique_ptr<Token>> tokens_;
 };

@@ -57,20 +57,22 @@ Result<Pin> read_file(const std::string& path) {
     const ErrorCode code = number == ENOENT   ? ErrorCode::kNotFound
                            : number == EACCES ? ErrorCode::kPermissionDenied
                                               : ErrorCode::kIo;
-    return errno_error(code, "cannot open the PIN file " + path, "pin-file", number);
+    return errno_error(code, "cannot open the PIN file " + printable(path), "pin-file", number);
   }
   struct stat status {};
   if (fstat(file.get(), &status) != 0) {
-    return errno_error(ErrorCode::kIo, "cannot look at the PIN file " + path, "pin-file", errno);
+    return errno_error(ErrorCode::kIo, "cannot look at the PIN file " + printable(path), "pin-file",
+                       errno);
   }
   if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode)) {
     return make_error(ErrorCode::kInvalidArgument,
-                      "the PIN file " + path + " is neither a file nor a pipe", "pin-file");
+                      "the PIN file " + printable(path) + " is neither a file nor a pipe",
+                      "pin-file");
   }
   // Of a pipe (a shell's <(…)) the mode says nothing: only this process has the reading end.
   if (S_ISREG(status.st_mode) && (status.st_mode & (S_IROTH | S_IWOTH | S_IWGRP)) != 0) {
     return make_error(ErrorCode::kPermissionDenied,
-                      "the PIN file " + path +
+                      "the PIN file " + printable(path) +
                           " can be read by everyone or written by others: run chmod 600 on it "
                           "(640 lets its group read it), and change the PIN if others saw it",
                       "pin-file");
@@ -82,7 +84,8 @@ Result<Pin> read_file(const std::string& path) {
     if (got == 0) break;
     if (got < 0) {
       if (errno == EINTR) continue;
-      return errno_error(ErrorCode::kIo, "cannot read the PIN file " + path, "pin-file", errno);
+      return errno_error(ErrorCode::kIo, "cannot read the PIN file " + printable(path), "pin-file",
+                         errno);
     }
     buffer.size += static_cast<std::size_t>(got);
   }
@@ -94,7 +97,7 @@ Result<Pin> read_environment(const std::string& variable) {
   const char* value = std::getenv(variable.c_str());
   if (value == nullptr) {
     return make_error(ErrorCode::kNotFound,
-                      "the environment variable " + variable + " for the PIN is not set",
+                      "the environment variable " + printable(variable) + " for the PIN is not set",
                       "pin-env");
   }
   return Pin::from_bytes({reinterpret_cast<const std::uint8_t*>(value), std::strlen(value)});

@@ -6,6 +6,7 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <set>
 #include <utility>
@@ -65,8 +66,7 @@ std::size_t session_limit(const CK_TOKEN_INFO& info) {
   if (limit == CK_UNAVAILABLE_INFORMATION || limit == CK_EFFECTIVELY_INFINITE) {
     return kSessionsMaxLimit;
   }
-  // One is the anchor's.
-  return std::clamp<std::size_t>(limit == 0 ? 0 : limit - 1, 1, kSessionsMaxLimit);
+  return std::clamp<std::size_t>(limit - 1, 1, kSessionsMaxLimit);  // one is the anchor's
 }
 
 }  // namespace
@@ -77,6 +77,7 @@ Token::Token(Module& module, const TokenInfo& info)
       manufacturer_(info.manufacturer),
       model_(info.model),
       serial_(info.serial),
+      identity_(manufacturer_ + '\0' + model_ + '\0' + serial_ + '\0' + label_),
       login_required_(info.login_required) {}
 
 Token::~Token() {
@@ -90,6 +91,17 @@ Token::~Token() {
 bool Token::is(const TokenInfo& info) const noexcept {
   return label_ == info.label && manufacturer_ == info.manufacturer && model_ == info.model &&
          serial_ == info.serial;
+}
+
+Uri Token::uri() const {
+  Uri uri;
+  if (is_uri_text(label_)) {
+    uri.token = label_;
+  } else if (is_uri_text(serial_)) {
+    uri.serial = serial_;
+  }
+  uri.module_path = module_.path();
+  return uri;
 }
 
 void Token::close_idle() noexcept {
@@ -123,7 +135,7 @@ Result<void> Token::take_permit() {
   if (!free) {
     return make_error(ErrorCode::kUnavailable,
                       "all " + std::to_string(session_bound()) +
-                          " sessions with the token were busy " + "for " +
+                          " sessions with the token were busy for " +
                           std::to_string(kSessionWaitSeconds) +
                           " s: the HSM is slow or hangs; check it, or allow more sessions",
                       "hsm");
@@ -164,7 +176,7 @@ Result<void> Token::ensure_open(std::uint64_t generation) {
   }
   slot_ = here->slot_id;
   CK_TOKEN_INFO info{};
-  CK_RV rv = functions.C_GetTokenInfo(slot_, &info);
+  CK_RV rv = module_.token_info(slot_, info);
   if (rv != CKR_OK) return ck_error(rv, "C_GetTokenInfo", "opening the token");
   token_limit_ = session_limit(info);
 
@@ -187,27 +199,26 @@ Result<void> Token::check_before_login(const Pin& pin, bool interactive) const {
                       "not logging in to token '" + printable(label_) + "': " + std::move(reason),
                       "pin");
   };
-  if (WrongPins::instance().contains(manufacturer_ + '\0' + model_ + '\0' + serial_ + '\0' + label_,
-                                     pin)) {
+  if (WrongPins::instance().contains(identity_, pin)) {
     return refuse(
-        "this PIN was wrong before and is not tried again by this process; correct the PIN where "
-        "it "
-        "is read from and start again");
+        "this PIN was refused before and is not tried again by this process; correct the PIN at "
+        "its source and start again");
   }
   CK_TOKEN_INFO info{};
-  const CK_RV rv = module_.functions().C_GetTokenInfo(slot_, &info);
+  const CK_RV rv = module_.token_info(slot_, info);
   if (rv != CKR_OK) return ck_error(rv, "C_GetTokenInfo", "looking at the token before the login");
   if ((info.flags & CKF_USER_PIN_LOCKED) != 0) {
     return refuse("it is locked after too many wrong PINs; its security officer must unlock it");
   }
   if ((info.flags & CKF_USER_PIN_FINAL_TRY) != 0 && !interactive) {
     return refuse(
-        "the next wrong PIN locks it, so a stored PIN is not tried; log in once by hand, typing "
-        "the "
-        "PIN (colophon hsm list --login asks for it)");
+        "the next wrong PIN locks it, so a stored PIN is not tried; log in once by hand and type "
+        "the PIN (colophon hsm list --login asks for it)");
   }
   const std::size_t size = pin.bytes().size();
-  if (size < info.ulMinPinLen || (info.ulMaxPinLen != 0 && size > info.ulMaxPinLen)) {
+  // Some tokens leave the bounds out, as zeros or as "unavailable".
+  const bool bounded = info.ulMinPinLen != CK_UNAVAILABLE_INFORMATION && info.ulMaxPinLen != 0;
+  if (bounded && (size < info.ulMinPinLen || size > info.ulMaxPinLen)) {
     return refuse("its PINs have " + std::to_string(info.ulMinPinLen) + " to " +
                   std::to_string(info.ulMaxPinLen) +
                   " bytes, the one given has not; it was not tried");
@@ -218,7 +229,7 @@ Result<void> Token::check_before_login(const Pin& pin, bool interactive) const {
 Error Token::wrong_pin(CK_RV rv) const {
   std::string state;
   CK_TOKEN_INFO info{};
-  if (module_.functions().C_GetTokenInfo(slot_, &info) == CKR_OK) {
+  if (module_.token_info(slot_, info) == CKR_OK) {
     if ((info.flags & CKF_USER_PIN_LOCKED) != 0) {
       state = " The token is locked now; its security officer must unlock it.";
     } else if ((info.flags & CKF_USER_PIN_FINAL_TRY) != 0) {
@@ -240,11 +251,10 @@ Result<void> Token::present(const Pin& pin, bool interactive) {
   auto* const bytes = const_cast<std::uint8_t*>(pin.bytes().data());
   const CK_RV rv = module_.functions().C_Login(anchor_, CKU_USER, bytes, pin.bytes().size());
   if (rv == CKR_OK) return {};
-  if (rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE) {
-    WrongPins::instance().remember(manufacturer_ + '\0' + model_ + '\0' + serial_ + '\0' + label_,
-                                   pin);
-    return wrong_pin(rv);
-  }
+  const bool wrong = rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE;
+  // Some tokens answer "locked" to the very try that locks them, so that PIN may be wrong too.
+  if (wrong || rv == CKR_PIN_LOCKED) WrongPins::instance().remember(identity_, pin);
+  if (wrong) return wrong_pin(rv);
   // "Already logged in" says nothing about this PIN. It is fine only if it was right before in this
   // process, and the sessions of an older epoch that are still lent keep that login alive.
   const bool known_right = pin_ && same_bytes(pin_->bytes(), pin.bytes());

@@ -3,7 +3,6 @@
 // A token in use: one login, a pool of sessions, and what to do when either is lost.
 #pragma once
 
-#include <array>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -64,6 +63,8 @@ class Token {
   [[nodiscard]] bool is(const TokenInfo& info) const noexcept;
   [[nodiscard]] const std::string& label() const noexcept { return label_; }
   [[nodiscard]] Module& module() const noexcept { return module_; }
+  // Token and module; what a key's URI starts from.
+  [[nodiscard]] Uri uri() const;
 
   // Reads the PIN and presents it, once. Nothing is presented if the token asks for no login, if
   // this process already logged in with the same PIN, if the same PIN was wrong before, if the
@@ -103,6 +104,7 @@ class Token {
 
   Module& module_;
   const std::string label_, manufacturer_, model_, serial_;
+  const std::string identity_;  // all four, for the memory of wrong PINs
   const bool login_required_;
   std::mutex keygen_mutex_;
 

@@ -93,6 +93,7 @@ TokenSigner::Attempt TokenSigner::attempt(ByteSpan input) {
 }
 
 Result<Signature> TokenSigner::sign(ByteSpan message) {
+  COLOPHON_TRY(place_.module->check_process());
   COLOPHON_TRY_ASSIGN(const std::vector<std::uint8_t> input, signing_input(type_, message));
   bool repeated = false, reinitialized = false, unknown_before = false;
   while (true) {

@@ -50,6 +50,10 @@ bool is_utf8(std::string_view text) noexcept {
   return true;
 }
 
+bool is_uri_text(std::string_view text) noexcept {
+  return !text.empty() && is_utf8(text) && text.find('\0') == std::string_view::npos;
+}
+
 std::string printable(std::string_view text) {
   constexpr std::size_t kShownBytesMax = 96;
   const bool plain = is_utf8(text) && std::none_of(text.begin(), text.end(), is_control);

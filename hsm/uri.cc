@@ -108,7 +108,7 @@ Error given_twice(std::string_view name) {
 
 Result<void> set_text(Uri& uri, const TextAttribute& attribute, std::string value) {
   COLOPHON_TRY(check_length(attribute.name, value.size(), attribute.bytes_max));
-  if (!is_utf8(value) || value.find('\0') != std::string::npos) {
+  if (!is_uri_text(value)) {
     return malformed(attribute.name, "the PKCS#11 URI attribute '" + std::string(attribute.name) +
                                          "' is not UTF-8 text");
   }
@@ -276,6 +276,14 @@ Result<Uri> parse_uri(std::string_view text) {
       return malformed("uri", "the PKCS#11 URI has nothing after its '?'");
     }
     COLOPHON_TRY(parse_attributes(uri, text.substr(question + 1), '&', true));
+  }
+  // Percent-encoding makes the canonical form longer; it must be a URI too.
+  if (const std::size_t size = format_uri(uri).size(); size > kUriBytesMax) {
+    return make_error(ErrorCode::kLimitExceeded,
+                      "the PKCS#11 URI has " + std::to_string(size) +
+                          " bytes in its canonical form, the limit is " +
+                          std::to_string(kUriBytesMax),
+                      "uri");
   }
   return uri;
 }

@@ -79,7 +79,7 @@ struct SignerOptions {
 // A wrong PIN is tried once: the process refuses to present the same PIN to that token again.
 // Errors: kMalformed (URI), kInvalidArgument (several tokens or keys match), kNotFound (module,
 // token or key), kPermissionDenied (PIN wrong or locked; key extractable), kUnavailable,
-// kUnsupported.
+// kUnsupported, and those of PinSource::read and Signer::sign.
 [[nodiscard]] Result<std::unique_ptr<Signer>> open_signer(std::string_view pkcs11_uri,
                                                           const PinSource& pin,
                                                           const SignerOptions& options = {});

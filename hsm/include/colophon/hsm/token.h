@@ -4,7 +4,9 @@
 // its public half.
 //
 // Everything here and in signer.h shares one state a process: a module is loaded and initialised
-// once, a token is logged in to once. After fork() the child must open everything anew.
+// once, a token is logged in to once. After fork() nothing the parent opened works in the child;
+// the child can open anew what was closed before the fork, and what was open only with a module
+// that notices a fork (SoftHSM 2.6.1 does not; kUnsupported).
 #pragma once
 
 #include <cstddef>

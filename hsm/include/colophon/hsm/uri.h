@@ -16,7 +16,7 @@
 
 namespace colophon::hsm {
 
-inline constexpr std::size_t kUriBytesMax = 4096;   // the whole URI, encoded
+inline constexpr std::size_t kUriBytesMax = 4096;   // the whole URI, as given and in canonical form
 inline constexpr std::size_t kLabelBytesMax = 255;  // object; decoded
 inline constexpr std::size_t kKeyIdBytesMax = 255;  // id; decoded
 inline constexpr std::size_t kModulePathBytesMax = 1024;
