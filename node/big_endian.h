@@ -4,6 +4,8 @@
 // which is what keys of an ordered store need.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -27,10 +29,11 @@ inline void append_big_endian(std::string& out, std::uint64_t value) {
 
 // Of the first 8 bytes; of fewer, what is there.
 [[nodiscard]] inline std::uint64_t read_big_endian(ByteSpan bytes) noexcept {
+  std::array<std::uint8_t, kBigEndianBytes> number{};
+  const std::size_t size = std::min(bytes.size(), number.size());
+  std::copy_n(bytes.begin(), size, number.end() - size);
   std::uint64_t value = 0;
-  for (std::size_t i = 0; i < kBigEndianBytes && i < bytes.size(); ++i) {
-    value = value << 8 | bytes[i];
-  }
+  for (const std::uint8_t byte : number) value = value << 8 | byte;
   return value;
 }
 

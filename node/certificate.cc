@@ -29,6 +29,7 @@ constexpr std::string_view kFormat = "colophon-certificate";
 constexpr std::uint64_t kVersion = 1;
 constexpr std::string_view kCommitmentDomain{"colophon commitment v1\0", 23};
 constexpr std::string_view kRegistry = "registry";
+constexpr std::string_view kRegistered = "registered";
 constexpr std::size_t kSaltBytes = 32;
 // certificate > event > signer is 3; contracts may nest a little in `data`.
 constexpr int kDepthMax = 8;
@@ -86,15 +87,11 @@ Result<Json> parse_json(std::string_view file) {
   return parse_object(file, "certificate");
 }
 
-// Enough of a member's name to find it again; a name may be as long as the file.
-constexpr std::size_t kNameShownBytesMax = 64;
-
 // `json` is an object with exactly these members.
 Result<void> check_members(const Json& json, std::string_view path,
                            std::initializer_list<std::string_view> names) {
   const auto named = [&](std::string_view name) {
-    const std::string shown(name.substr(0, kNameShownBytesMax));
-    return path.empty() ? shown : std::string(path) + "." + shown;
+    return path.empty() ? shown_name(name) : std::string(path) + "." + shown_name(name);
   };
   if (!json.is_object()) return malformed("not a JSON object", std::string(path));
   for (const auto& [name, value] : json.items()) {
@@ -205,6 +202,14 @@ Result<Registered> read_leaf(std::string_view leaf) {
   }
   COLOPHON_TRY_ASSIGN(registered.record,
                       decode_canonical<proto::Record>(as_bytes(registered.event.data()), "leaf"));
+  // The record's own date is what a reader sees first: it must not be another than the block's.
+  const std::uint64_t event_time_ms = registered.event.block_time_ms();
+  const std::uint64_t record_time_ms = registered.record.registered_at_ms();
+  if (registered.event.type() == kRegistered ? record_time_ms != event_time_ms
+                                             : record_time_ms > event_time_ms) {
+    return malformed("the record says that it was registered at another time than its event allows",
+                     "leaf");
+  }
   return registered;
 }
 
@@ -348,14 +353,25 @@ CertificateReport make_report(const CertificateParts& parts, const Registered& r
       "The log's key was certified, at the time of the event, by a chain that ends in the CA " +
           in_quotes(report.trust_root) + " you chose to trust.",
   };
+  const std::string owner = in_quotes(report.owner);
   report.not_proven = {
-      "That the owner is the author, or entitled in law: the log keeps who said what and when; it "
-      "does not judge.",
+      "That " + owner +
+          " is the author, or entitled in law: the log keeps who said what and when; it does not "
+          "judge, and the title is the registrant's own word.",
       "That the document is original, or was not registered or published before by somebody else.",
-      "That nothing happened since: a later transfer is not in this file. Ask a node for the "
-      "record's history.",
+      "That " + owner +
+          " owns it now: a later transfer is not in this file. Ask a node for the record's "
+          "history.",
+      "The time, beyond the word of the node that wrote it: " + when +
+          " is by that node's clock, and whoever holds the log's key can write any time at which "
+          "its certificate was valid.",
+      "That " + owner +
+          " asked for it: the file names the key that signed the request but does not hold that "
+          "signature; the node says that it checked it.",
       "That everybody sees the same log: compare the checkpoint with one that somebody else holds.",
-      "The time, beyond the word of the node that wrote it: " + when + " is by that node's clock.",
+      "That the CA " + in_quotes(report.trust_root) + " deserves your trust, or that " +
+          in_quotes(report.origin) +
+          " is the log you mean: every key the CA certifies can keep a log under its own name.",
       "That no certificate of the chain was revoked: revocation lists are not consulted offline.",
   };
   return report;

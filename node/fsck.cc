@@ -4,6 +4,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <utility>
 
@@ -20,6 +21,8 @@
 
 namespace colophon::node {
 namespace {
+
+constexpr std::uint64_t kMetaKeys = 3;  // format, genesis, head: read when the store was opened
 
 // The state as the blocks make it.
 class MemoryState final : public StateReader {
@@ -63,14 +66,12 @@ class Checker {
       : store_(store), genesis_(genesis), backend_(backend), keys_(std::move(keys)) {}
 
   Result<FsckReport> run(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-    const Head head = store_.head();
-    COLOPHON_TRY(check_checkpoint(Head{.log_root = *EventLog().root(backend_)}));
-    for (std::uint64_t height = 1; height <= head.height; ++height) {
-      COLOPHON_TRY_ASSIGN(const bool usable, check_block(height));
-      if (!usable) break;  // what comes after cannot be recomputed
-      if (progress) progress(height, head.height);
+    if (const auto checked = check_all(progress); !checked) {
+      // Damage below the values themselves is what this is here to find.
+      if (checked.error().code != ErrorCode::kCorrupt) return checked.error();
+      find("what follows block " + std::to_string(head_.height) +
+           " could not be checked: " + checked.error().message);
     }
-    if (head_.height == head.height) COLOPHON_TRY(check_whole());
     report_.blocks = head_.height;
     report_.events = head_.log_size;
     report_.state_keys = state_.entries().size();
@@ -85,6 +86,19 @@ class Checker {
     } else {
       ++unlisted_;
     }
+  }
+
+  Result<void> check_all(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+    const Head head = store_.head();
+    Head empty;
+    COLOPHON_TRY_ASSIGN(empty.log_root, EventLog().root(backend_));
+    COLOPHON_TRY(check_checkpoint(empty));
+    for (std::uint64_t height = 1; height <= head.height; ++height) {
+      COLOPHON_TRY_ASSIGN(const bool usable, check_block(height));
+      if (!usable) return {};  // what comes after cannot be recomputed
+      if (progress) progress(height, head.height);
+    }
+    return check_whole();
   }
 
   // Compares one stored value with what it must be.
@@ -103,8 +117,7 @@ class Checker {
   Result<void> check_checkpoint(const Head& head) {
     ++expected_[static_cast<std::size_t>(Family::kCheckpoint)];
     const std::string what = "the checkpoint of block " + std::to_string(head.height);
-    COLOPHON_TRY_ASSIGN(const auto note,
-                        store_.read(Family::kCheckpoint, big_endian(head.height)));
+    COLOPHON_TRY_ASSIGN(const auto note, store_.read(Family::kCheckpoint, big_endian(head.height)));
     if (!note) {
       find(what + " is missing");
       return {};
@@ -145,8 +158,7 @@ class Checker {
 bool Checker::check_header(const proto::BlockHeader& header, std::uint64_t height) {
   const std::string name = "block " + std::to_string(height);
   const std::uint64_t earliest = height == 1 ? genesis_.created_at_ms : head_.time_ms;
-  const std::string_view previous =
-      height == 1 ? std::string_view() : as_text(head_.header_hash);
+  const std::string_view previous = height == 1 ? std::string_view() : as_text(head_.header_hash);
   // Block 1 has no previous header: 32 zero bytes stand for it.
   const std::string no_previous(sizeof(Digest), '\0');
   const std::size_t before = report_.findings.size() + unlisted_;
@@ -176,7 +188,7 @@ Result<std::optional<std::vector<VerifiedTransaction>>> Checker::read_transactio
            " does not parse: " + view.error().message);
       return std::optional<std::vector<VerifiedTransaction>>();
     }
-    const Digest id = transaction_id(genesis_.chain_id, view->body);
+    const Digest id = transaction_id(genesis_.chain_id, *view);
     transactions.push_back({*view, id});
     bytes += sent;
     offsets.push_back(bytes.size());
@@ -229,10 +241,10 @@ Result<bool> Checker::check_block(std::uint64_t height) {
       find(what + " fails when executed again: " + outcome.error->message);
       return false;
     }
-    COLOPHON_TRY(expect(
-        Family::kTransaction, as_text((*transactions)[i].id),
-        serialize_entry(TransactionEntry{height, i, outcome.first_event, outcome.events}),
-        "the entry of " + what));
+    COLOPHON_TRY(
+        expect(Family::kTransaction, as_text((*transactions)[i].id),
+               serialize_entry(TransactionEntry{height, i, outcome.first_event, outcome.events}),
+               "the entry of " + what));
   }
   COLOPHON_TRY(check_events(execution, name, block->header()));
   state_.apply(execution, overlay.writes());
@@ -261,8 +273,7 @@ Result<void> Checker::check_events(const Execution& execution, const std::string
     leaves += event.leaf;
     offsets.push_back(leaves.size());
   }
-  COLOPHON_TRY_ASSIGN(const auto nodes,
-                      log_.append(backend_, Slices{as_bytes(leaves), offsets}));
+  COLOPHON_TRY_ASSIGN(const auto nodes, log_.append(backend_, Slices{as_bytes(leaves), offsets}));
   for (const LogNode& node : nodes) {
     if (node.level == 0) continue;
     COLOPHON_TRY(expect(Family::kNode, node_key(node.level, node.index), as_text(node.hash),
@@ -334,14 +345,18 @@ Result<FsckReport> fsck(const std::string& data_directory, const Genesis& genesi
                         Environment environment,
                         const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
-  COLOPHON_TRY_ASSIGN(const auto store,
-                      Store::open(data_directory, genesis_hash(genesis), environment.disk,
-                                  Store::Mode::kReadOnly));
+  const auto store =
+      Store::open(data_directory, genesis_hash(genesis), environment.disk, Store::Mode::kReadOnly);
+  if (!store) {
+    if (store.error().code != ErrorCode::kCorrupt) return store.error();
+    FsckReport report;
+    report.findings.push_back(store.error().message);
+    return report;
+  }
   // Every key in a block is one the chain accepted; their number is bounded by the chain.
-  COLOPHON_TRY_ASSIGN(SignerKeys keys, SignerKeys::create(backend, [](Scheme, ByteSpan) {
-    return true;
-  }));
-  return Checker(*store, genesis, backend, std::move(keys)).run(progress);
+  COLOPHON_TRY_ASSIGN(SignerKeys keys,
+                      SignerKeys::create(backend, [](Scheme, ByteSpan) { return true; }));
+  return Checker(**store, genesis, backend, std::move(keys)).run(progress);
 }
 
 }  // namespace colophon::node

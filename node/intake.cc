@@ -30,9 +30,9 @@ Result<TransactionView> parse(std::string_view bytes, std::uint64_t now_ms) {
 }  // namespace
 
 Result<std::unique_ptr<Intake>> Intake::create(const Genesis& genesis, const Backend& backend,
-                                               const Store& store, Clock& clock,
-                                               Metrics& metrics) {
-  // Keys of members come again and are worth preparing; a stranger's is refused after its signature.
+                                               const Store& store, Clock& clock, Metrics& metrics) {
+  // Keys of members come again and are worth preparing; a stranger's is refused after its
+  // signature.
   const auto is_enrolled = [&store](Scheme scheme, ByteSpan public_key) {
     const auto found = store.get(signer_state_key(scheme, public_key));
     return found && *found;
@@ -47,7 +47,7 @@ Result<void> Intake::set_ids(std::vector<Accepted>& accepted) const {
   std::vector<std::uint64_t> offsets{0};
   offsets.reserve(accepted.size() + 1);
   for (const Accepted& one : accepted) {
-    append_signing_input(inputs, genesis_.chain_id, one.transaction.verified.view.body);
+    append_signing_input(inputs, genesis_.chain_id, one.transaction.verified.view);
     offsets.push_back(inputs.size());
   }
   std::vector<Digest> ids(accepted.size());

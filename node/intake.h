@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What happens to transactions before they are ordered: form, limits, time, replay, signature. Works in
-// the caller's thread, so that several callers use several cores.
+// What happens to transactions before they are ordered: form, limits, time, replay, signature.
+// Works in the caller's thread, so that several callers use several cores.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,8 @@ class Intake {
     std::size_t index = 0;  // in the submission
     OrderedTransaction transaction;
   };
-  // Fills results with one entry a transaction: its error, or a placeholder for what is accepted and
-  // goes on to the ordering. Views point into `transactions`.
+  // Fills results with one entry a transaction: its error, or a placeholder for what is accepted
+  // and goes on to the ordering. Views point into `transactions`.
   [[nodiscard]] std::vector<Accepted> check(std::span<const std::string_view> transactions,
                                             std::vector<Result<Receipt>>& results);
 

@@ -70,15 +70,13 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const NodeConfig& config, const Gen
   }
   auto ledger = std::unique_ptr<Ledger>(
       new Ledger(config, genesis, backend, environment, std::move(signer), metrics));
-  COLOPHON_TRY_ASSIGN(ledger->store_,
-                      Store::open(config.data_directory, genesis_hash(genesis), environment.disk,
-                                  Store::Mode::kReadWrite));
+  COLOPHON_TRY_ASSIGN(ledger->store_, Store::open(config.data_directory, genesis_hash(genesis),
+                                                  environment.disk, Store::Mode::kReadWrite));
   COLOPHON_TRY(ledger->load());
   COLOPHON_TRY_ASSIGN(const auto first, ledger->store_->read(Family::kCheckpoint, big_endian(0)));
   if (!first) {
-    Head empty;
-    COLOPHON_TRY_ASSIGN(empty.log_root, EventLog().root(backend));
-    COLOPHON_TRY_ASSIGN(const std::string checkpoint, ledger->sign(empty));
+    COLOPHON_TRY_ASSIGN(const Digest empty_root, EventLog().root(backend));
+    COLOPHON_TRY_ASSIGN(const std::string checkpoint, ledger->sign(0, empty_root));
     COLOPHON_TRY(ledger->store_->write_first_checkpoint(checkpoint));
   }
   return ledger;
@@ -86,38 +84,56 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const NodeConfig& config, const Gen
 
 // The log as the store has it, checked against the last block's root.
 Result<void> Ledger::load() {
+  log_loaded_ = false;
   const Head head = store_->head();
   COLOPHON_TRY_ASSIGN(log_, EventLog::load(store_->nodes(backend_), head.log_size));
-  if (head.height == 0) return {};
-  COLOPHON_TRY_ASSIGN(const Digest root, log_.root(backend_));
-  if (root == head.log_root) return {};
-  return make_error(ErrorCode::kCorrupt,
-                    "the stored event log does not have the root that block " +
-                        std::to_string(head.height) + " states: run 'colophon node fsck'",
-                    "log");
+  if (head.height > 0) {
+    COLOPHON_TRY_ASSIGN(const Digest root, log_.root(backend_));
+    if (root != head.log_root) {
+      return make_error(ErrorCode::kCorrupt,
+                        "the stored event log does not have the root that block " +
+                            std::to_string(head.height) + " states: run 'colophon node fsck'",
+                        "log");
+    }
+  }
+  log_loaded_ = true;
+  return {};
 }
 
-Result<std::string> Ledger::sign(const Head& head) {
-  auto note = sign_checkpoint(Checkpoint{genesis_.chain_id, head.log_size, head.log_root}, *signer_);
-  if (note) return note;
-  Error error = std::move(note).error();
+// After a failed write the store must say what became of it, and the log must follow.
+Result<void> Ledger::make_ready() {
+  if (!store_->writable()) {
+    log_loaded_ = false;
+    COLOPHON_TRY(store_->reopen());
+  }
+  if (!log_loaded_) COLOPHON_TRY(load());
+  return {};
+}
+
+Result<std::string> Ledger::sign(std::uint64_t log_size, const Digest& log_root) {
+  auto note = sign_checkpoint(Checkpoint{genesis_.chain_id, log_size, log_root}, *signer_);
+  // A token that signs wrongly must be found out before the note is durable and handed out.
+  Result<Checkpoint> checked =
+      note ? verify_checkpoint(backend_, *note, genesis_.chain_id, genesis_.log_public_key)
+           : Result<Checkpoint>(note.error());
+  if (checked) return note;
   return make_error(ErrorCode::kUnavailable,
                     "the log key did not sign the checkpoint, so nothing was written (" +
-                        error.message + "): see to the HSM, then send the transaction again",
-                    "key", error.native);
+                        checked.error().message + "): see to the HSM, then send again",
+                    "key", checked.error().native);
 }
 
 std::string Ledger::failure() const {
   const std::scoped_lock guard(mutex_);
-  return failure_;
+  return failure_ ? failure_->message : std::string();
 }
 
 void Ledger::set_failure(const Error* error) {
   bool changed = false;
   {
     const std::scoped_lock guard(mutex_);
-    changed = failure_.empty() != (error == nullptr);
-    failure_ = error == nullptr ? "" : error->message;
+    changed = failure_.has_value() != (error != nullptr);
+    failure_ = error == nullptr ? std::nullopt : std::optional(*error);
   }
   if (!changed || !config_.log) return;
   if (error != nullptr) {
@@ -125,6 +141,22 @@ void Ledger::set_failure(const Error* error) {
   } else {
     config_.log("INFO", "accepting again at height " + std::to_string(store_->head().height));
   }
+}
+
+void Ledger::recover() {
+  {
+    const std::scoped_lock guard(mutex_);
+    // What is damaged does not mend by itself.
+    if (!failure_ || failure_->code == ErrorCode::kCorrupt) return;
+  }
+  const auto attempt = [&]() -> Result<void> {
+    COLOPHON_TRY(make_ready());
+    COLOPHON_TRY_ASSIGN(const Digest root, log_.root(backend_));
+    COLOPHON_TRY(sign(log_.size(), root));
+    return {};
+  };
+  const Result<void> recovered = attempt();
+  set_failure(recovered ? nullptr : &recovered.error());
 }
 
 std::vector<Result<Receipt>> Ledger::commit(std::span<const OrderedTransaction> transactions) {
@@ -135,11 +167,7 @@ std::vector<Result<Receipt>> Ledger::commit(std::span<const OrderedTransaction> 
     results.assign(transactions.size(), error);
     return std::move(results);
   };
-  if (!store_->writable()) {
-    if (auto reopened = store_->reopen(); !reopened) return fail_all(reopened.error());
-    if (auto loaded = load(); !loaded) return fail_all(loaded.error());
-    set_failure(nullptr);
-  }
+  if (auto ready = make_ready(); !ready) return fail_all(ready.error());
   const Head previous = store_->head();
   BlockContext context;
   context.height = previous.height + 1;
@@ -216,7 +244,7 @@ Result<void> Ledger::write_block(std::span<const OrderedTransaction> transaction
   for (std::size_t i = 0; i < entries.size(); ++i) {
     append_element(block, 2, included.slices()[i]);
   }
-  COLOPHON_TRY_ASSIGN(const std::string checkpoint, sign(head));
+  COLOPHON_TRY_ASSIGN(const std::string checkpoint, sign(head.log_size, head.log_root));
 
   const std::uint64_t sync_us = environment_.clock.monotonic_us();
   COLOPHON_TRY(store_->write(BlockWrite{head, block, checkpoint, state.writes(), execution.erased,

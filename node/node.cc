@@ -2,6 +2,8 @@
 #include "node/node.h"
 
 #include <algorithm>
+#include <mutex>
+#include <shared_mutex>
 #include <utility>
 
 #include "colophon/merkle.hpp"
@@ -35,11 +37,10 @@ Result<void> check_config(const NodeConfig& config) {
                           std::to_string(min) + " to " + std::to_string(max),
                       std::string(field));
   };
-  COLOPHON_TRY(range("block_transactions_max", config.block_transactions_max, 1,
-                     kBlockTransactionsLimit));
+  COLOPHON_TRY(
+      range("block_transactions_max", config.block_transactions_max, 1, kBlockTransactionsLimit));
   COLOPHON_TRY(range("block_deadline_ms", config.block_deadline_ms, 0, kBlockDeadlineMsLimit));
-  return range("queue_transactions_max", config.queue_transactions_max, 1,
-               kQueueTransactionsLimit);
+  return range("queue_transactions_max", config.queue_transactions_max, 1, kQueueTransactionsLimit);
 }
 
 class SoloNode final : public Node {
@@ -48,12 +49,18 @@ class SoloNode final : public Node {
            const Backend& backend)
       : config_(config), genesis_(genesis), environment_(environment), backend_(backend) {}
 
+  ~SoloNode() override {
+    if (ordering_) ordering_->stop();
+    const std::unique_lock all_returned(submitting_);
+  }
+  SoloNode(const SoloNode&) = delete;
+  SoloNode& operator=(const SoloNode&) = delete;
+
   Result<void> start(std::unique_ptr<hsm::Signer> signer) {
     COLOPHON_TRY_ASSIGN(ledger_, Ledger::open(config_, genesis_, backend_, environment_,
                                               std::move(signer), metrics_));
-    COLOPHON_TRY_ASSIGN(intake_,
-                        Intake::create(genesis_, backend_, ledger_->store(), environment_.clock,
-                                       metrics_));
+    COLOPHON_TRY_ASSIGN(intake_, Intake::create(genesis_, backend_, ledger_->store(),
+                                                environment_.clock, metrics_));
     ordering_ = std::make_unique<SoloOrdering>(config_, *ledger_, environment_.clock);
     if (config_.log) {
       const Head head = store().head();
@@ -68,6 +75,7 @@ class SoloNode final : public Node {
   }
 
   std::vector<Result<Receipt>> submit(std::span<const std::string_view> transactions) override {
+    const std::shared_lock submitting(submitting_);
     std::vector<Result<Receipt>> results;
     std::vector<Intake::Accepted> accepted = intake_->check(transactions, results);
     std::vector<OrderedTransaction> ordered;
@@ -126,8 +134,8 @@ class SoloNode final : public Node {
     std::vector<std::uint64_t> indices;
     if (limit == 0) return indices;
     std::uint64_t position = 0;
-    COLOPHON_TRY(store().scan(
-        Family::kHistory, prefix, [&](std::string_view key, std::string_view) {
+    COLOPHON_TRY(
+        store().scan(Family::kHistory, prefix, [&](std::string_view key, std::string_view) {
           if (!key.starts_with(prefix)) return false;
           if (position++ >= from) {
             indices.push_back(read_big_endian(as_bytes(key.substr(prefix.size()))));
@@ -148,8 +156,8 @@ class SoloNode final : public Node {
     COLOPHON_TRY_ASSIGN(const auto value,
                         store().read(Family::kTransaction, as_text(transaction_id)));
     if (!value) {
-      return not_found("transaction_id", "no transaction " + hex_encode(transaction_id) +
-                                             " is in a block");
+      return not_found("transaction_id",
+                       "no transaction " + hex_encode(transaction_id) + " is in a block");
     }
     COLOPHON_TRY_ASSIGN(const TransactionEntry entry, parse_entry(*value));
     Receipt receipt;
@@ -160,10 +168,9 @@ class SoloNode final : public Node {
       COLOPHON_TRY_ASSIGN(const std::string leaf, event(index));
       proto::Event parsed;
       if (!parsed.ParseFromString(leaf)) {
-        return make_error(ErrorCode::kCorrupt,
-                          "event " + std::to_string(index) +
-                              " does not parse: run 'colophon node fsck'",
-                          "log");
+        return make_error(
+            ErrorCode::kCorrupt,
+            "event " + std::to_string(index) + " does not parse: run 'colophon node fsck'", "log");
       }
       receipt.events.push_back(index);
       receipt.subjects.push_back(parsed.subject());
@@ -183,8 +190,7 @@ class SoloNode final : public Node {
     }
     const NodeReader nodes = store().nodes(backend_);
     COLOPHON_TRY_ASSIGN(proof.leaf_hash, nodes(0, index));
-    COLOPHON_TRY_ASSIGN(proof.hashes,
-                        merkle_prove_inclusion(backend_, nodes, index, proof.size));
+    COLOPHON_TRY_ASSIGN(proof.hashes, merkle_prove_inclusion(backend_, nodes, index, proof.size));
     return proof;
   }
 
@@ -192,10 +198,9 @@ class SoloNode final : public Node {
                                                 std::uint64_t to) const override {
     COLOPHON_TRY_ASSIGN(const std::uint64_t size, checked_size("to", to));
     if (from == 0 || from > size) {
-      return make_error(ErrorCode::kInvalidArgument,
-                        "from is " + std::to_string(from) + ", must be 1 to " +
-                            std::to_string(size),
-                        "from");
+      return make_error(
+          ErrorCode::kInvalidArgument,
+          "from is " + std::to_string(from) + ", must be 1 to " + std::to_string(size), "from");
     }
     return merkle_prove_consistency(backend_, store().nodes(backend_), from, size);
   }
@@ -205,14 +210,14 @@ class SoloNode final : public Node {
     const std::uint64_t wanted = height == 0 ? head : height;
     COLOPHON_TRY_ASSIGN(auto note, store().read(Family::kCheckpoint, big_endian(wanted)));
     if (note && wanted <= head) return *std::move(note);
-    return not_found("height", "no block " + std::to_string(wanted) + ": the last is " +
-                                   std::to_string(head));
+    return not_found(
+        "height", "no block " + std::to_string(wanted) + ": the last is " + std::to_string(head));
   }
 
   std::string metrics() const override {
     const NodeStatus now = status();
-    return metrics_.render(Gauges{now.height, now.log_size, ordering_->queue_depth(),
-                                  now.accepting, now.backend, now.ordering});
+    return metrics_.render(Gauges{now.height, now.log_size, ordering_->queue_depth(), now.accepting,
+                                  now.backend, now.ordering});
   }
 
  private:
@@ -234,6 +239,7 @@ class SoloNode final : public Node {
   Environment environment_;
   const Backend backend_;
   Metrics metrics_;
+  std::shared_mutex submitting_;  // shared: a submit() call runs
   // Destroyed in reverse: the ordering drains into the ledger, then the store closes.
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Intake> intake_;

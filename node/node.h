@@ -28,12 +28,13 @@ struct NodeConfig {
   std::uint32_t block_deadline_ms = 20;  // a block closes this long after its first transaction
   std::uint32_t queue_transactions_max = 65536;  // beyond it submit() says kUnavailable
   std::string backend;                           // as Backend::choose
-  // Called with what an operator should read, from any thread; empty: nobody is. Levels: "INFO", "WARN",
-  // "ERROR".
+  // Called with what an operator should read, from any thread; empty: nobody is. Levels: "INFO",
+  // "WARN", "ERROR".
   std::function<void(std::string_view level, std::string_view message)> log;
 };
 
-// Limits of NodeConfig. 2^14 transactions of 64 KiB are a block of 1 GiB; a protobuf message ends at 2.
+// Limits of NodeConfig. 2^14 transactions of 64 KiB are a block of 1 GiB; a protobuf message ends
+// at 2.
 inline constexpr std::uint32_t kBlockTransactionsLimit = 1U << 14;
 inline constexpr std::uint32_t kBlockDeadlineMsLimit = 60 * 1000;
 inline constexpr std::uint32_t kQueueTransactionsLimit = 1U << 20;
@@ -79,7 +80,9 @@ class Node {
                                                           const Genesis& genesis,
                                                           Environment environment,
                                                           std::unique_ptr<hsm::Signer> signer);
-  virtual ~Node() = default;  // finishes or refuses what is queued, then closes the store
+  // Finishes or refuses the submissions that are being made, then closes the store. No other call
+  // may be running.
+  virtual ~Node() = default;
 
   // One result a transaction, in order; returns when each is durable or refused. Errors:
   // kMalformed, kLimitExceeded, kInvalidSignature, kAlreadyExists (replay: the message has its

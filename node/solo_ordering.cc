@@ -8,17 +8,26 @@
 #include <utility>
 
 namespace colophon::node {
+namespace {
+
+constexpr std::chrono::seconds kRecoveryInterval{1};
+
+}  // namespace
 
 SoloOrdering::SoloOrdering(const NodeConfig& config, Ledger& ledger, Clock& clock)
     : config_(config), ledger_(ledger), clock_(clock), thread_([this] { run(); }) {}
 
 SoloOrdering::~SoloOrdering() {
+  stop();
+  thread_.join();
+}
+
+void SoloOrdering::stop() {
   {
     const std::scoped_lock guard(mutex_);
     stopping_ = true;
   }
   arrived_.notify_all();
-  thread_.join();
 }
 
 void SoloOrdering::submit(std::span<const OrderedTransaction> transactions,
@@ -59,8 +68,21 @@ std::uint64_t SoloOrdering::queue_depth() const {
   return queue_.size();
 }
 
+void SoloOrdering::wait_for_first(std::unique_lock<std::mutex>& guard) {
+  const auto come = [&] { return stopping_ || !queue_.empty(); };
+  while (!come()) {
+    if (ledger_.failure().empty()) {
+      arrived_.wait(guard, come);
+    } else if (!arrived_.wait_for(guard, kRecoveryInterval, come)) {
+      guard.unlock();
+      ledger_.recover();
+      guard.lock();
+    }
+  }
+}
+
 std::vector<SoloOrdering::Entry> SoloOrdering::next_block(std::unique_lock<std::mutex>& guard) {
-  arrived_.wait(guard, [&] { return stopping_ || !queue_.empty(); });
+  wait_for_first(guard);
   if (queue_.empty()) return {};
   const std::uint64_t deadline_us =
       queue_.front().arrived_us + std::uint64_t{config_.block_deadline_ms} * 1000;

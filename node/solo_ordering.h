@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ordering "solo": this process alone decides the order, which is that of arrival. It tolerates no fault
-// of the machine it runs on. One thread closes blocks by size or deadline and has the ledger commit
-// them; while one block is being written the next one gathers.
+// Ordering "solo": this process alone decides the order, which is that of arrival. It tolerates no
+// fault of the machine it runs on. One thread closes blocks by size or deadline and has the ledger
+// commit them; while one block is being written the next one gathers. After a failure it has the
+// ledger try again now and then, with or without transactions.
 #pragma once
 
 #include <condition_variable>
@@ -35,16 +36,19 @@ class SoloOrdering {
  public:
   // References are kept.
   SoloOrdering(const NodeConfig& config, Ledger& ledger, Clock& clock);
-  // Commits what is queued, then stops.
+  // As stop(). Every submit() must have returned.
   ~SoloOrdering();
   SoloOrdering(const SoloOrdering&) = delete;
   SoloOrdering& operator=(const SoloOrdering&) = delete;
 
-  // Queues transactions and returns when each is durable or refused; results[i] is of transactions[i].
-  // The bytes must stay unchanged until then. Errors besides the ledger's: kUnavailable (queue full,
-  // stopping), kAlreadyExists (the same transaction is queued).
+  // Queues transactions and returns when each is durable or refused; results[i] is of
+  // transactions[i]. The bytes must stay unchanged until then. Errors besides the ledger's:
+  // kUnavailable (queue full, stopping), kAlreadyExists (the same transaction is queued).
   void submit(std::span<const OrderedTransaction> transactions,
               std::span<Result<Receipt>*> results);
+
+  // Has what is queued committed at once, and everything after it refused. Returns without waiting.
+  void stop();
 
   [[nodiscard]] std::uint64_t queue_depth() const;
 
@@ -63,6 +67,7 @@ class SoloOrdering {
   void run();
   // Waits for a block's worth; empty: stopping and nothing is left.
   std::vector<Entry> next_block(std::unique_lock<std::mutex>& guard);
+  void wait_for_first(std::unique_lock<std::mutex>& guard);
 
   const NodeConfig& config_;
   Ledger& ledger_;

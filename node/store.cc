@@ -28,11 +28,12 @@ constexpr std::array<std::string_view, kFamilies> kFamilyNames = {
 constexpr std::string_view kFormatKey = "format";
 constexpr std::string_view kGenesisKey = "genesis";
 constexpr std::string_view kHeadKey = "head";
+constexpr std::string_view kAcknowledgedFile = "/acknowledged";
 
-constexpr std::size_t kWriteBufferBytes = 32 << 20;     // a column family
-constexpr std::size_t kWalBytesMax = 256 << 20;         // bounds the replay at start
-constexpr std::size_t kBlockCacheBytes = 128 << 20;     // all column families together
-constexpr std::size_t kProbeBytes = 4 << 20;            // free space wanted before a reopen
+constexpr std::size_t kWriteBufferBytes = 32 << 20;  // a column family
+constexpr std::size_t kWalBytesMax = 256 << 20;      // bounds the replay at start
+constexpr std::size_t kBlockCacheBytes = 128 << 20;  // all column families together
+constexpr std::size_t kProbeBytes = 4 << 20;         // free space wanted before a reopen
 
 rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 rocksdb::Slice slice(const Digest& digest) { return slice(as_text(digest)); }
@@ -46,17 +47,20 @@ Error store_error(const rocksdb::Status& status, const std::string& directory) {
   if (is_full(status)) {
     return make_error(ErrorCode::kIo,
                       "the disk with " + directory +
-                          " is full: free space there; the node goes on with the next transaction",
+                          " is full: free space there; the node then goes on by itself, and what "
+                          "was not acknowledged can be sent again",
                       "data");
   }
   if (status.IsCorruption()) {
     return make_error(ErrorCode::kCorrupt,
                       "stored data in " + directory + " is damaged (" + status.ToString() +
-                          "): run 'colophon node fsck', restore a backup",
+                          "): 'colophon node fsck' says what is left; restore a backup",
                       "data");
   }
   return make_error(ErrorCode::kIo,
-                    "the disk with " + directory + " failed: " + status.ToString(), "data");
+                    "the disk with " + directory + " failed (" + status.ToString() +
+                        "): see to it; what was not acknowledged can be sent again",
+                    "data");
 }
 
 rocksdb::Options make_options(rocksdb::Env& disk) {
@@ -83,6 +87,18 @@ rocksdb::Options make_options(rocksdb::Env& disk) {
   table.format_version = 5;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
+}
+
+// The content of the file "acknowledged". One write of 16 bytes is never torn by a process that
+// dies; what a power cut may leave of it is told by the complement.
+std::string acknowledged_record(std::uint64_t height) {
+  return big_endian(height) + big_endian(~height);
+}
+// 0, which claims nothing, for what is no such record.
+std::uint64_t parse_acknowledged(std::string_view record) {
+  if (record.size() != 2 * kBigEndianBytes) return 0;
+  const std::uint64_t height = read_big_endian(as_bytes(record));
+  return record == acknowledged_record(height) ? height : 0;
 }
 
 // An open RocksDB; closed on destruction, which `closed` then tells.
@@ -180,12 +196,24 @@ struct Store::Implementation {
   mutable std::condition_variable reopened;
   bool reopening = false;
   std::shared_ptr<const Snapshot> current;  // null: reopening, or not even reading is possible
+  Head head;                                // of the last snapshot
   std::atomic<bool> writable = false;
+
+  // The writer's. RocksDB takes a log damaged in its middle for one that ends there: acknowledged
+  // blocks would be gone without a word, and the event log would go on with a second history. So
+  // the height of the last acknowledged block also stands in a file that costs no sync; it may lag
+  // behind the database but never runs ahead of it.
+  std::unique_ptr<rocksdb::RandomRWFile> acknowledged_file;  // null: read-only
+  std::uint64_t acknowledged = 0;
 
   Implementation(std::string path, const Digest& hash, rocksdb::Env& env, Mode open_mode)
       : directory(std::move(path)), genesis_hash(hash), disk(env), mode(open_mode) {}
   ~Implementation() {
     current.reset();
+    if (acknowledged_file) {
+      acknowledged_file->Sync().PermitUncheckedError();
+      acknowledged_file->Close().PermitUncheckedError();
+    }
     if (lock != nullptr) disk.UnlockFile(lock).PermitUncheckedError();
   }
 
@@ -196,11 +224,13 @@ struct Store::Implementation {
     std::unique_lock guard(mutex);
     reopened.wait(guard, [&] { return !reopening; });
     if (current) return current;
-    return make_error(ErrorCode::kIo, "the disk with " + directory + " can be read no more", "data");
+    return make_error(ErrorCode::kIo, "the disk with " + directory + " can be read no more",
+                      "data");
   }
   void publish(std::shared_ptr<const Snapshot> snapshot) {
     {
       const std::scoped_lock guard(mutex);
+      if (snapshot) head = snapshot->head;
       current.swap(snapshot);
       reopening = false;
     }
@@ -208,7 +238,12 @@ struct Store::Implementation {
   }  // the old snapshot goes here, outside the lock
 
   Result<void> lock_directory();
+  Result<void> check_remains() const;
+  Result<void> open_acknowledged();
+  void acknowledge(std::uint64_t height);
+  Result<void> sync_directory() const;
   Result<std::shared_ptr<Database>> open_database(bool read_only) const;
+  Result<std::string> read_meta(const Database& database, std::string_view key) const;
   Result<void> check_meta(const Database& database, bool may_create) const;
   Result<Head> load_head(const Database& database) const;
   Result<std::shared_ptr<const Snapshot>> open_snapshot(bool read_only) const;
@@ -233,6 +268,53 @@ Result<void> Store::Implementation::lock_directory() {
                     "data");
 }
 
+// RocksDB makes a new database where the file CURRENT is missing, and deletes what is left of the
+// old.
+Result<void> Store::Implementation::check_remains() const {
+  if (disk.FileExists(database_path() + "/CURRENT").ok()) return {};
+  std::vector<std::string> names;
+  if (!disk.GetChildren(database_path(), &names).ok()) return {};  // no directory yet
+  const bool has_data = std::ranges::any_of(names, [](const std::string& name) {
+    return name.ends_with(".sst") || name.ends_with(".log");
+  });
+  if (!has_data) return {};
+  return error(rocksdb::Status::Corruption("the file db/CURRENT is missing"));
+}
+
+Result<void> Store::Implementation::open_acknowledged() {
+  const std::string path = directory + std::string(kAcknowledgedFile);
+  std::string record;
+  auto status = rocksdb::ReadFileToString(&disk, path, &record);
+  if (status.ok()) {
+    acknowledged = parse_acknowledged(record);
+  } else if (!status.IsNotFound() && !status.IsPathNotFound()) {
+    return error(status);
+  }
+  if (mode == Mode::kReadOnly) return {};
+  if (!status.ok() || record.size() != acknowledged_record(0).size()) {
+    status = rocksdb::WriteStringToFile(&disk, acknowledged_record(0), path, /*should_sync=*/true);
+    if (!status.ok()) return error(status);
+  }
+  status = disk.NewRandomRWFile(path, &acknowledged_file, rocksdb::EnvOptions());
+  if (!status.ok()) return error(status);
+  return {};
+}
+
+// A write that fails leaves the lower height there, which still claims nothing that is not so.
+void Store::Implementation::acknowledge(std::uint64_t height) {
+  acknowledged = height;
+  acknowledged_file->Write(0, acknowledged_record(height)).PermitUncheckedError();
+}
+
+// Makes the names of what was created in it durable; RocksDB does so for its own files only.
+Result<void> Store::Implementation::sync_directory() const {
+  std::unique_ptr<rocksdb::Directory> names;
+  auto status = disk.NewDirectory(directory, &names);
+  if (status.ok()) status = names->Fsync();
+  if (!status.ok()) return error(status);
+  return {};
+}
+
 Result<std::shared_ptr<Database>> Store::Implementation::open_database(bool read_only) const {
   const rocksdb::Options options = make_options(disk);
   rocksdb::ColumnFamilyOptions family_options(options);
@@ -248,8 +330,26 @@ Result<std::shared_ptr<Database>> Store::Implementation::open_database(bool read
                 : rocksdb::DB::Open(rocksdb::DBOptions(options), database_path(), descriptors,
                                     &database->families, &db);
   database->db.reset(db);
+  if (status.IsInvalidArgument() || status.IsNotSupported()) {  // column families, file format
+    return make_error(ErrorCode::kUnsupported,
+                      "the store in " + directory +
+                          " has a form that this program does not know (" + status.ToString() +
+                          "): use the version that wrote it",
+                      "data");
+  }
   if (!status.ok()) return error(status);
   return database;
+}
+
+// A value that every database has.
+Result<std::string> Store::Implementation::read_meta(const Database& database,
+                                                     std::string_view key) const {
+  std::string value;
+  const auto status = database.db->Get({}, slice(key), &value);
+  if (status.ok()) return value;
+  return error(status.IsNotFound()
+                   ? rocksdb::Status::Corruption("no " + std::string(key) + " is stored")
+                   : status);
 }
 
 // Format and genesis; a database that has neither yet gets them.
@@ -273,8 +373,7 @@ Result<void> Store::Implementation::check_meta(const Database& database, bool ma
       return {};
     }
   }
-  if (!status.ok()) return error(status.IsNotFound() ? rocksdb::Status::Corruption("no format")
-                                                     : status);
+  COLOPHON_TRY_ASSIGN(format, read_meta(database, kFormatKey));
   if (format != big_endian(kStoreFormat)) {
     return make_error(ErrorCode::kUnsupported,
                       "the store in " + directory + " has format " +
@@ -282,9 +381,7 @@ Result<void> Store::Implementation::check_meta(const Database& database, bool ma
                           ", this program reads format " + std::to_string(kStoreFormat),
                       "data");
   }
-  std::string genesis;
-  status = database.db->Get({}, slice(kGenesisKey), &genesis);
-  if (!status.ok()) return error(status);
+  COLOPHON_TRY_ASSIGN(const std::string genesis, read_meta(database, kGenesisKey));
   if (genesis != as_text(genesis_hash)) {
     return make_error(ErrorCode::kInvalidArgument,
                       "the store in " + directory +
@@ -295,39 +392,57 @@ Result<void> Store::Implementation::check_meta(const Database& database, bool ma
 }
 
 Result<Head> Store::Implementation::load_head(const Database& database) const {
-  std::string value;
-  auto status = database.db->Get({}, slice(kHeadKey), &value);
-  if (!status.ok()) return error(status);
-  Head head;
-  head.height = read_big_endian(as_bytes(value));
-  if (head.height == 0) return head;
+  COLOPHON_TRY_ASSIGN(std::string value, read_meta(database, kHeadKey));
+  if (value.size() != kBigEndianBytes) {
+    return error(rocksdb::Status::Corruption("the height of the last block does not parse"));
+  }
+  Head last;
+  last.height = read_big_endian(as_bytes(value));
+  // The next block would be written over one that is there.
+  auto status =
+      database.db->Get({}, database.family(Family::kBlock), big_endian(last.height + 1), &value);
+  if (status.ok()) {
+    status = rocksdb::Status::Corruption("there is a block after the last, " +
+                                         std::to_string(last.height));
+  }
+  if (!status.IsNotFound()) return error(status);
+  if (last.height == 0) return last;
 
-  status = database.db->Get({}, database.family(Family::kBlock), big_endian(head.height), &value);
+  status = database.db->Get({}, database.family(Family::kBlock), big_endian(last.height), &value);
   if (!status.ok()) {
     return error(status.IsNotFound() ? rocksdb::Status::Corruption("the last block is missing")
                                      : status);
   }
   proto::Block block;
-  if (!block.ParseFromString(value) || block.header().log_root().size() != head.log_root.size()) {
+  if (!block.ParseFromString(value) || block.header().log_root().size() != last.log_root.size()) {
     return error(rocksdb::Status::Corruption("the last block does not parse"));
   }
   const std::string header = block.header().SerializeAsString();
-  SHA256(as_bytes(header).data(), header.size(), head.header_hash.data());
-  head.time_ms = block.header().time_ms();
-  head.log_size = block.header().log_size();
-  std::ranges::copy(as_bytes(block.header().log_root()), head.log_root.begin());
-  return head;
+  SHA256(as_bytes(header).data(), header.size(), last.header_hash.data());
+  last.time_ms = block.header().time_ms();
+  last.log_size = block.header().log_size();
+  std::ranges::copy(as_bytes(block.header().log_root()), last.log_root.begin());
+  return last;
 }
 
 Result<std::shared_ptr<const Snapshot>> Store::Implementation::open_snapshot(bool read_only) const {
   COLOPHON_TRY_ASSIGN(auto database, open_database(read_only));
   COLOPHON_TRY(check_meta(*database, !read_only));
-  COLOPHON_TRY_ASSIGN(Head head, load_head(*database));
-  return std::make_shared<const Snapshot>(std::move(database), std::move(head));
+  COLOPHON_TRY_ASSIGN(const Head last, load_head(*database));
+  if (last.height < acknowledged) {
+    return make_error(ErrorCode::kCorrupt,
+                      "the store in " + directory + " ends at block " +
+                          std::to_string(last.height) + ", but block " +
+                          std::to_string(acknowledged) +
+                          " was acknowledged: files in it are damaged or missing; restore a "
+                          "backup, since a log that went on from here would contradict itself",
+                      "data");
+  }
+  return std::make_shared<const Snapshot>(std::move(database), last);
 }
 
-// A reopen on a disk that is still full would end in a database that cannot be opened for writing, and
-// readers would have waited for nothing.
+// A reopen on a disk that is still full would end in a database that cannot be opened for writing,
+// and readers would have waited for nothing.
 Result<void> Store::Implementation::probe_space() const {
   const std::string path = directory + "/space_probe";
   std::unique_ptr<rocksdb::WritableFile> file;
@@ -353,7 +468,11 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_directory,
                                            Mode mode) {
   auto store = std::make_unique<Implementation>(data_directory, genesis_hash, disk, mode);
   COLOPHON_TRY(store->lock_directory());
-  COLOPHON_TRY_ASSIGN(store->current, store->open_snapshot(mode == Mode::kReadOnly));
+  COLOPHON_TRY(store->check_remains());
+  COLOPHON_TRY(store->open_acknowledged());
+  COLOPHON_TRY_ASSIGN(auto snapshot, store->open_snapshot(mode == Mode::kReadOnly));
+  if (mode == Mode::kReadWrite) COLOPHON_TRY(store->sync_directory());
+  store->publish(std::move(snapshot));
   store->writable = mode == Mode::kReadWrite;
   return std::unique_ptr<Store>(new Store(std::move(store)));
 }
@@ -376,8 +495,8 @@ Result<void> Store::scan(
     Family family, std::string_view from,
     const std::function<bool(std::string_view key, std::string_view value)>& entry) const {
   COLOPHON_TRY_ASSIGN(const auto snapshot, implementation_->acquire());
-  const std::unique_ptr<rocksdb::Iterator> at(snapshot->database->db->NewIterator(
-      snapshot->options(), snapshot->database->family(family)));
+  const std::unique_ptr<rocksdb::Iterator> at(
+      snapshot->database->db->NewIterator(snapshot->options(), snapshot->database->family(family)));
   for (at->Seek(slice(from)); at->Valid(); at->Next()) {
     if (!entry(view(at->key()), view(at->value()))) return {};
   }
@@ -411,17 +530,16 @@ NodeReader Store::nodes(const Backend& backend) const {
 }
 
 Head Store::head() const {
-  const auto snapshot = implementation_->acquire();
-  return snapshot ? (*snapshot)->head : Head{};
+  const std::scoped_lock guard(implementation_->mutex);
+  return implementation_->head;
 }
 
 Result<void> Store::write_first_checkpoint(std::string_view checkpoint) {
   COLOPHON_TRY_ASSIGN(const auto snapshot, implementation_->acquire());
   rocksdb::WriteOptions synced;
   synced.sync = true;
-  const auto status =
-      snapshot->database->db->Put(synced, snapshot->database->family(Family::kCheckpoint),
-                                  big_endian(0), slice(checkpoint));
+  const auto status = snapshot->database->db->Put(
+      synced, snapshot->database->family(Family::kCheckpoint), big_endian(0), slice(checkpoint));
   if (!status.ok()) return implementation_->error(status);
   implementation_->publish(std::make_shared<const Snapshot>(snapshot->database, snapshot->head));
   return {};
@@ -504,6 +622,7 @@ Result<void> Store::write(const BlockWrite& block) {
     implementation_->writable = false;
     return implementation_->error(status);
   }
+  implementation_->acknowledge(block.head.height);
   implementation_->publish(std::make_shared<const Snapshot>(database, block.head));
   return {};
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "node/node.h"
+#include "node/strict_json.h"
 
 namespace colophon::node {
 namespace {
@@ -124,6 +125,11 @@ class SubmissionReader : public json::json_sax_t {
 }  // namespace
 
 Result<Submission> parse_submission(std::string_view body) {
+  if (has_bytes_no_json_has(body)) {
+    return make_error(ErrorCode::kMalformed,
+                      "the body is not JSON: it has a zero byte or begins with a byte order mark",
+                      "body");
+  }
   SubmissionReader reader;
   if (!json::sax_parse(body, &reader)) return std::move(reader.error);
   return std::move(reader.submission);
