@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "colophon/backend.hpp"
+#include "node/cli/command.h"
+
+namespace colophon::cli {
+namespace {
+
+void print_text(const std::vector<BackendInfo>& infos) {
+  for (const BackendInfo& info : infos) {
+    std::cout << (info.chosen_by_auto ? "* " : "  ") << info.name << "  " << info.description;
+    if (!info.supported) {
+      std::cout << "\n    not on this machine: " << info.reason;
+    } else if (!info.self_test_passed) {
+      std::cout << "\n    not used: " << info.reason;
+    } else {
+      std::cout << ", self-test passed";
+    }
+    std::cout << '\n';
+  }
+  std::cout << "* is what COLOPHON_BACKEND=auto, the default, chooses\n";
+}
+
+void print_json(const std::vector<BackendInfo>& infos) {
+  nlohmann::ordered_json array = nlohmann::ordered_json::array();
+  for (const BackendInfo& info : infos) {
+    array.push_back({{"name", info.name},
+                     {"description", info.description},
+                     {"supported", info.supported},
+                     {"self_test_passed", info.self_test_passed},
+                     {"chosen_by_auto", info.chosen_by_auto},
+                     {"reason", info.reason}});
+  }
+  std::cout << array.dump(2) << '\n';
+}
+
+}  // namespace
+
+void add_backends_command(CLI::App& app, int& exit_code) {
+  auto json = std::make_shared<bool>(false);
+  CLI::App* command = app.add_subcommand(
+      "backends", "List what can verify and hash on this machine, each after its self-test");
+  command->add_flag("--json", *json, "Print a JSON array");
+  command->footer(
+      "\nExit status: 0, or 3 if COLOPHON_BACKEND or auto finds no backend that can be used; 2 if "
+      "COLOPHON_BACKEND names none");
+  command->callback([json, &exit_code] {
+    const std::vector<BackendInfo> infos = list_backends();
+    *json ? print_json(infos) : print_text(infos);
+    const Result<Backend> chosen = Backend::choose();
+    exit_code = chosen ? kExitOk : report(chosen.error());
+  });
+}
+
+}  // namespace colophon::cli
