@@ -181,9 +181,11 @@ Result<KeyRecord> generate_and_check(Token::Lease& lease, const KeyRequest& requ
 }
 
 // Removes what a failed generation left: the objects with its label, which was free before, and one
-// of its ids, so that a key made by somebody else meanwhile stays. True if nothing is left.
+// of its ids, so that a key made by somebody else meanwhile stays. True if nothing is left: a half
+// that got neither label nor id shows in the number of halves alone.
 bool remove_leftovers(Token& token, const std::string& label,
-                      const std::vector<std::vector<std::uint8_t>>& ids) {
+                      const std::vector<std::vector<std::uint8_t>>& ids,
+                      std::size_t halves_before) {
   // A new session: the old one may be spent.
   Result<Token::Lease> lease = token.lease(Token::Access::kWrite);
   if (!lease) return false;
@@ -195,7 +197,8 @@ bool remove_leftovers(Token& token, const std::string& label,
       clean &= lease->functions().C_DestroyObject(lease->session(), object) == CKR_OK;
     }
   }
-  return clean;
+  const auto halves = objects_with(*lease, nullptr, nullptr);
+  return clean && halves && halves->size() <= halves_before;
 }
 
 }  // namespace
@@ -205,7 +208,6 @@ Result<KeyInfo> generate_key(const Uri& uri, const PinSource& pin, const KeyRequ
   COLOPHON_TRY_ASSIGN(const OpenToken place, open_token(uri));
   COLOPHON_TRY_ASSIGN(const PinSource source, pin_source_of(uri, pin));
   COLOPHON_TRY(place.token->login(source));
-  const std::lock_guard one_at_a_time(place.token->keygen_mutex());
 
   // Until the public half is known, an id that nothing else has.
   std::vector<std::vector<std::uint8_t>> ids(1, std::vector<std::uint8_t>(kMadeIdBytes));
@@ -215,17 +217,20 @@ Result<KeyInfo> generate_key(const Uri& uri, const PinSource& pin, const KeyRequ
     return make_error(ErrorCode::kUnavailable, "the system gives no random bytes");
   }
   std::optional<Result<KeyRecord>> made;
+  std::size_t halves_before = 0;
   {
     COLOPHON_TRY_ASSIGN(Token::Lease lease, place.token->lease(Token::Access::kWrite));
     COLOPHON_TRY(check_mechanism(lease, request.type));
     COLOPHON_TRY(check_free(lease, *place.token, request));
+    // Too many to count is no reason not to make one more.
+    if (const auto halves = objects_with(lease, nullptr, nullptr)) halves_before = halves->size();
     made = generate_and_check(lease, request, ids);
     // Handles may be stale after a failure: the removal looks the halves up in a new epoch.
     if (!*made) place.token->lost(lease.epoch());
   }
   if (!*made) {
     Error error = std::move(*made).error();
-    if (remove_leftovers(*place.token, request.label, ids)) {
+    if (remove_leftovers(*place.token, request.label, ids, halves_before)) {
       error.message += "; no part of the new key is left in the token";
     } else {
       error.message += "; a part of the new key '" + printable(request.label) +

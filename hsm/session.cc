@@ -128,26 +128,34 @@ void Token::lost(std::uint64_t epoch) {
   if (epoch == epoch_) lost_ = true;
 }
 
-Result<void> Token::take_permit() {
+Result<void> Token::take_permit(Access access) {
+  const bool write = access == Access::kWrite;
   std::unique_lock lock(mutex_);
-  const bool free = freed_.wait_for(lock, std::chrono::seconds(kSessionWaitSeconds),
-                                    [this] { return lent_ < session_bound(); });
+  // Readers that go on coming must not keep a writer waiting.
+  if (write) ++waiting_to_write_;
+  const bool free = freed_.wait_for(lock, std::chrono::seconds(kSessionWaitSeconds), [&] {
+    if (write) return lent_ == 0;
+    return waiting_to_write_ == 0 && !lent_alone_ && lent_ < session_bound();
+  });
+  if (write) --waiting_to_write_;
   if (!free) {
+    freed_.notify_all();
     return make_error(ErrorCode::kUnavailable,
-                      "all " + std::to_string(session_bound()) +
-                          " sessions with the token were busy for " +
-                          std::to_string(kSessionWaitSeconds) +
+                      "the sessions with the token (" + std::to_string(session_bound()) +
+                          ") were busy for " + std::to_string(kSessionWaitSeconds) +
                           " s: the HSM is slow or hangs; check it, or allow more sessions",
                       "hsm");
   }
   ++lent_;
+  lent_alone_ = write;
   return {};
 }
 
 void Token::give_permit() noexcept {
   const std::lock_guard lock(mutex_);
   --lent_;
-  freed_.notify_one();
+  lent_alone_ = false;
+  freed_.notify_all();
 }
 
 // Requires mutex_ and a Use of `generation`.
@@ -292,7 +300,7 @@ Result<Token::Lease> Token::lease(Access access) {
 }
 
 Result<Token::Lease> Token::lease_once(Access access) {
-  COLOPHON_TRY(take_permit());
+  COLOPHON_TRY(take_permit(access));
   Lease lease;
   lease.token_ = this;  // from here on its destructor gives the permit back
   lease.keep_ = false;

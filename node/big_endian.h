@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// 64-bit numbers as 8 bytes, most significant first: the order of the bytes is the order of the numbers,
-// which is what keys of an ordered store need.
+// 64-bit numbers as 8 bytes, most significant first: the order of the bytes is the order of the
+// numbers, which is what keys of an ordered store need.
 #pragma once
 
 #include <algorithm>

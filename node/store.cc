@@ -126,8 +126,8 @@ struct Snapshot {
   const rocksdb::Snapshot* at;
   Head head;
 
-  Snapshot(std::shared_ptr<Database> of, Head head_then)
-      : database(std::move(of)), at(database->db->GetSnapshot()), head(std::move(head_then)) {}
+  Snapshot(std::shared_ptr<Database> of, const Head& head_then)
+      : database(std::move(of)), at(database->db->GetSnapshot()), head(head_then) {}
   ~Snapshot() { database->db->ReleaseSnapshot(at); }
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;

@@ -118,7 +118,14 @@ Result<void> create_chain_directory(const ChainDirectory& directory,
                                     const std::function<Result<void>(const std::string&)>& fill) {
   COLOPHON_TRY(check_no_chain(directory.path));
   std::string staging = directory.path + ".XXXXXX";
-  if (::mkdtemp(staging.data()) == nullptr) return system_error(directory.path, errno);
+  if (::mkdtemp(staging.data()) == nullptr) {
+    const int number = errno;
+    if (number != EACCES || !is_there(directory.path)) return system_error(directory.path, number);
+    return data_error(ErrorCode::kPermissionDenied,
+                      directory.path +
+                          " lies in a folder where this user may not write, as is "
+                          "needed to make it in one step: name a folder inside it");
+  }
   StagedFolder staged(staging);
 
   std::string pem;

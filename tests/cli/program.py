@@ -38,12 +38,13 @@ class Program:
         self.environment.update(environment)
 
     def run(self, *arguments, stdin=b"", status=None, **environment):
-        """Runs it; with `status`, it must end with that. A variable given as None is unset."""
+        """Runs it, away from any terminal; with `status`, it must end with that. A variable given as
+        None is unset."""
         merged = {**self.environment, **environment}
         result = subprocess.run(
             [self.path, *arguments], input=stdin, cwd=self.folder, timeout=TIMEOUT_S, check=False,
             env={name: value for name, value in merged.items() if value is not None},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         finished = Finished(arguments, result)
         if status is not None and finished.status != status:
             raise AssertionError(f"exit status {status} was expected\n{finished}")

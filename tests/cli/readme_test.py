@@ -89,6 +89,9 @@ def main():
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith("COLOPHON_")}
     environment["PATH"] = os.path.dirname(program) + ":" + environment["PATH"]
+    # SoftHSM loses memory with each Ed25519 signature; what the program itself loses, other tests see.
+    environment["ASAN_OPTIONS"] = ":".join(
+        filter(None, (environment.get("ASAN_OPTIONS"), "detect_leaks=0")))
     run = failed = 0
     for path in files:
         with tempfile.TemporaryDirectory() as folder:

@@ -269,10 +269,14 @@ HttpRequest make_request(FuzzInput& input) {
   request.content_type = kTypes[options / 64];
   for (int i = 0; i < (options >> 2 & 3); ++i) {
     const char* name = kParameters[input.choice(kParameters.size())];
-    // Small numbers, or any text.
+    // Small numbers, those at the edges, or any text.
+    constexpr std::array<const char*, 8> kEdges = {
+        "1000", "1001", "007", "4294967296", "18446744073709551615", "18446744073709551616",
+        "-1",   "+1"};
     const std::uint8_t value = input.byte();
-    const std::string text = value < 128 ? std::to_string(value % 10)
-                                         : std::string(fuzz::text_of(input.bytes(value % 24)));
+    const std::string text = value < 128   ? std::to_string(value % 10)
+                             : value < 192 ? std::string(kEdges[value % kEdges.size()])
+                                           : std::string(fuzz::text_of(input.bytes(value % 24)));
     request.query.emplace(name, text);
   }
   request.body = fuzz::text_of(input.rest());

@@ -10,6 +10,7 @@
 #include "node/certificate.h"
 #include "node/event.h"
 #include "node/hex.h"
+#include "tests/fuzz/forge.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "tests/node/certificate_forge.h"
 
@@ -110,13 +111,18 @@ void check(FuzzInput& input) {
     case 1:
     case 2: {
       std::string file = input.flag() ? known().plain_file : known().salted_file;
+      if (input.flag()) fuzz::edit_list(file, ',', input);
       fuzz::edit(file, input);
       check_stranger(file);
       break;
     }
-    case 3:
-      check_leaf(std::string(fuzz::text_of(input.rest())));
+    case 3: {
+      constexpr std::uint64_t kData = 11;
+      static const std::vector<std::string> right = {known().plain.parts.leaf,
+                                                     known().salted.parts.leaf};
+      check_leaf(fuzz::choose_message(input, right, kData));
       break;
+    }
     default:
       check_other_inputs(input);
       break;

@@ -72,6 +72,7 @@ void check(FuzzInput& input) {
       break;
     case 1: {
       std::string text = log().note;
+      if (input.flag()) fuzz::edit_list(text, '\n', input);
       fuzz::edit(text, input);
       check_stranger(text);
       break;

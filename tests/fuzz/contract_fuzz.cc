@@ -10,8 +10,10 @@
 #include "node/contracts/contract.h"
 #include "node/contracts/membership/membership.h"
 #include "node/contracts/registry/registry.h"
+#include "tests/fuzz/forge.h"
 #include "tests/fuzz/fuzz_chain.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/right_inputs.h"
 
 namespace colophon::node {
 namespace {
@@ -24,7 +26,20 @@ void check(FuzzInput& input) {
   const Contract& contract = input.flag() ? registry_contract() : membership_contract();
   const hsm::PublicKey& signer = chain.signer(input.choice(fuzz::FuzzChain::kSigners));
   const Digest transaction_id = test::sha256("transaction of the fuzzer");
-  const ByteSpan payload = input.rest();
+  static const std::vector<std::string> right = [] {
+    std::vector<std::string> payloads;
+    for (const fuzz::Call& call : fuzz::right_calls(chain)) payloads.push_back(call.payload);
+    return payloads;
+  }();
+  // A payload is one field, the call, which is a message itself.
+  std::string bytes;
+  if (input.flag()) {
+    const std::string& chosen = right[input.choice(right.size())];
+    bytes = fuzz::forge_message(chosen, fuzz::read_fields(chosen)[0].number, input);
+  } else {
+    bytes = fuzz::text_of(input.rest());
+  }
+  const ByteSpan payload = as_bytes(bytes);
 
   StateOverlay state(chain.state());
   std::vector<EventDraft> events;

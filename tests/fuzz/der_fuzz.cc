@@ -14,7 +14,9 @@
 
 #include "node/der.h"
 #include "signature_encoding.h"
+#include "tests/fuzz/forge.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/right_inputs.h"
 
 namespace colophon {
 namespace {
@@ -146,8 +148,11 @@ void check_contents(ByteSpan content) {
 }  // namespace colophon
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  colophon::check_signature({data, size});
-  colophon::check_elements({data, size});
-  colophon::check_contents({data, size});
+  static const auto right = colophon::fuzz::right_der();
+  colophon::fuzz::FuzzInput input(data, size);
+  const colophon::node::Der bytes = colophon::fuzz::choose_der(input, right);
+  colophon::check_signature(bytes);
+  colophon::check_elements(bytes);
+  colophon::check_contents(bytes);
   return 0;
 }

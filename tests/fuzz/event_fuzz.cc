@@ -13,7 +13,9 @@
 #include "node/event.h"
 #include "node/hex.h"
 #include "node/proto/transaction.pb.h"
+#include "tests/fuzz/forge.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/right_inputs.h"
 
 namespace colophon::node {
 namespace {
@@ -122,6 +124,10 @@ void check(ByteSpan leaf) {
 }  // namespace colophon::node
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  colophon::node::check({data, size});
+  static const auto right = colophon::fuzz::right_leaves();
+  constexpr std::uint64_t kData = 11;
+  colophon::fuzz::FuzzInput input(data, size);
+  const std::string leaf = colophon::fuzz::choose_message(input, right, kData);
+  colophon::node::check(colophon::fuzz::bytes_of(leaf));
   return 0;
 }

@@ -109,4 +109,40 @@ void edit(Bytes& bytes, FuzzInput& input, int count_max = 8) {
   }
 }
 
+// Up to three edits of `text` as a list: pieces between separators left out, repeated, exchanged.
+inline void edit_list(std::string& text, char separator, FuzzInput& input) {
+  std::vector<std::string> pieces;
+  for (std::size_t at = 0, end = 0; end != std::string::npos; at = end + 1) {
+    end = text.find(separator, at);
+    pieces.push_back(text.substr(at, end - at));
+  }
+  for (int i = 0; i < 3 && !input.empty() && !pieces.empty(); ++i) {
+    const std::uint8_t what = input.byte();
+    const std::size_t at = input.choice(pieces.size());
+    const auto here = pieces.begin() + static_cast<std::ptrdiff_t>(at);
+    if (what % 4 == 0) pieces.erase(here);
+    if (what % 4 == 1) {
+      const std::string piece = *here;
+      pieces.insert(pieces.begin() + static_cast<std::ptrdiff_t>(input.choice(pieces.size() + 1)),
+                    piece);
+    }
+    if (what % 4 == 2) std::swap(*here, pieces[input.choice(pieces.size())]);
+  }
+  text.clear();
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    if (i != 0) text += separator;
+    text += pieces[i];
+  }
+}
+
+// All that is left as it is, or one of the right texts with edits.
+inline std::string choose_text(FuzzInput& input, const std::vector<std::string>& right,
+                               char separator) {
+  if (!input.flag()) return std::string(text_of(input.rest()));
+  std::string text = right[input.choice(right.size())];
+  edit_list(text, separator, input);
+  edit(text, input, 4);
+  return text;
+}
+
 }  // namespace colophon::fuzz

@@ -8,6 +8,7 @@
 #include "node/genesis.h"
 #include "node/strict_json.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/right_inputs.h"
 
 namespace colophon::node {
 namespace {
@@ -65,6 +66,8 @@ void check(std::string_view text) {
 }  // namespace colophon::node
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  colophon::node::check(colophon::fuzz::text_of({data, size}));
+  static const auto right = colophon::fuzz::right_genesis();
+  colophon::fuzz::FuzzInput input(data, size);
+  colophon::node::check(colophon::fuzz::choose_text(input, right, ','));
   return 0;
 }

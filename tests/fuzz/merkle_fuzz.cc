@@ -14,6 +14,7 @@
 #include "colophon/merkle.hpp"
 #include "node/cli/merkle_proof_file.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/right_inputs.h"
 
 namespace colophon {
 namespace {
@@ -208,12 +209,13 @@ void check_tree(FuzzInput& input) {
 }
 
 void check(FuzzInput& input) {
+  static const fuzz::RightProofs right = fuzz::right_proofs();
   switch (input.choice(3)) {
     case 0:
-      check_inclusion_file(fuzz::text_of(input.rest()));
+      check_inclusion_file(fuzz::choose_text(input, {right.inclusion}, ','));
       break;
     case 1:
-      check_consistency_file(fuzz::text_of(input.rest()));
+      check_consistency_file(fuzz::choose_text(input, {right.consistency}, ','));
       break;
     default:
       check_tree(input);

@@ -13,6 +13,7 @@
 
 #include "node/x509.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/right_inputs.h"
 
 namespace colophon::node {
 namespace {
@@ -72,6 +73,8 @@ void check(std::string_view text) {
 }  // namespace colophon::node
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  colophon::node::check(colophon::fuzz::text_of({data, size}));
+  static const auto right = colophon::fuzz::right_pem();
+  colophon::fuzz::FuzzInput input(data, size);
+  colophon::node::check(colophon::fuzz::choose_text(input, right, '\n'));
   return 0;
 }

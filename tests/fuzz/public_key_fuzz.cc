@@ -9,8 +9,10 @@
 #include "colophon/key_registry.hpp"
 #include "hsm/public_key.h"
 #include "key_encoding.h"
+#include "tests/fuzz/forge.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "tests/fuzz/openssl_reference.h"
+#include "tests/fuzz/right_inputs.h"
 
 namespace colophon {
 namespace {
@@ -72,8 +74,9 @@ void check_token_key(hsm::KeyType type, ByteSpan bytes) {
 }
 
 void check(FuzzInput& input) {
+  static const auto right = fuzz::right_spkis();
   const std::size_t kind = input.choice(6);
-  const ByteSpan bytes = input.rest();
+  const node::Der bytes = fuzz::choose_der(input, right);
   if (kind < kCurves.size()) {
     check_curve_key(kCurves[kind], bytes);
   } else if (kind == 3) {

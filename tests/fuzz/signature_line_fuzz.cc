@@ -11,6 +11,7 @@
 
 #include "node/cli/signature_lines.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/right_inputs.h"
 
 namespace colophon::cli {
 namespace {
@@ -135,6 +136,8 @@ void check(std::string_view text) {
 }  // namespace colophon::cli
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  colophon::cli::check(colophon::fuzz::text_of({data, size}));
+  static const auto right = colophon::fuzz::right_signature_lines();
+  colophon::fuzz::FuzzInput input(data, size);
+  colophon::cli::check(colophon::fuzz::choose_text(input, right, ','));
   return 0;
 }

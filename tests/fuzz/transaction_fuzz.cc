@@ -10,7 +10,9 @@
 #include "node/node.h"
 #include "node/proto/transaction.pb.h"
 #include "node/transaction.h"
+#include "tests/fuzz/forge.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/right_inputs.h"
 
 namespace colophon::node {
 namespace {
@@ -78,6 +80,10 @@ void check(ByteSpan bytes) {
 }  // namespace colophon::node
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  colophon::node::check({data, size});
+  static const auto right = colophon::fuzz::right_transactions(colophon::fuzz::FuzzChain());
+  constexpr std::uint64_t kBody = 1;
+  colophon::fuzz::FuzzInput input(data, size);
+  const std::string bytes = colophon::fuzz::choose_message(input, right, kBody);
+  colophon::node::check(colophon::fuzz::bytes_of(bytes));
   return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "colophon/hsm/uri.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/right_inputs.h"
 
 namespace colophon::hsm {
 namespace {
@@ -39,6 +40,8 @@ void check(std::string_view text) {
 }  // namespace colophon::hsm
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  colophon::hsm::check(colophon::fuzz::text_of({data, size}));
+  static const auto right = colophon::fuzz::right_uris();
+  colophon::fuzz::FuzzInput input(data, size);
+  colophon::hsm::check(colophon::fuzz::choose_text(input, right, ';'));
   return 0;
 }

@@ -113,7 +113,23 @@ void sign_weierstrass(Case& made, FuzzInput& input) {
     s = fuzz::multiply(fuzz::add(e, fuzz::multiply(r, d, curve.n), curve.n),
                        fuzz::inverse(k, curve.n), curve.n);
   }
+  // Around 0, n/2, n and 2^256.
+  const auto edge = [&](std::uint8_t which) {
+    Number value;
+    if ((which & 2) != 0) BN_copy(value.get(), curve.n.get());
+    if ((which & 4) != 0) BN_rshift1(value.get(), value.get());
+    if ((which & 8) != 0) BN_lshift(value.get(), one.get(), 256);
+    BN_add_word(value.get(), which & 1);
+    if ((which & 16) != 0 && !value.is_zero()) BN_sub_word(value.get(), 1);
+    return value;
+  };
   switch (bend % 8) {
+    case 6:
+      r = edge(input.byte());
+      break;
+    case 7:
+      s = edge(input.byte());
+      break;
     case 1:
       s = fuzz::subtract(Number(), s, curve.n);  // the other valid s of ECDSA
       break;

@@ -13,7 +13,9 @@
 #include <string>
 
 #include "node/x509.h"
+#include "tests/fuzz/forge.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/right_inputs.h"
 
 namespace colophon::node {
 namespace {
@@ -85,6 +87,8 @@ void check(ByteSpan bytes) {
 }  // namespace colophon::node
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  colophon::node::check({data, size});
+  static const auto right = colophon::fuzz::right_certificates();
+  colophon::fuzz::FuzzInput input(data, size);
+  colophon::node::check(colophon::fuzz::choose_der(input, right));
   return 0;
 }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { kSessionsMax = 256 };
 
@@ -13,6 +14,7 @@ struct fault {
   CK_RV rv;
   unsigned after, times;
   int forward; /* SoftHSM does the work all the same */
+  int lose_sessions;
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -26,17 +28,43 @@ static unsigned session_limit, sessions_open, sessions_seen;
 static CK_RV broken;
 static CK_ATTRIBUTE_TYPE override_type;
 static int override_value, override_set;
-static unsigned spoil;
+static unsigned spoil, nameless;
+static pthread_cond_t gathered = PTHREAD_COND_INITIALIZER;
+static enum proxy_call gather_call;
+static unsigned gather_missing;              /* callers still to come */
 static CK_SESSION_HANDLE busy[kSessionsMax]; /* sessions in a call now */
 static int shared_session;
+
+/* Requires `mutex`. */
+static void wait_for_others(void) {
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_sec += 10;
+  if (--gather_missing == 0) pthread_cond_broadcast(&gathered);
+  while (gather_missing > 0 && pthread_cond_timedwait(&gathered, &mutex, &until) == 0) {
+  }
+  gather_missing = 0;
+}
+
+static void control_lose_sessions(void) {
+  CK_SLOT_ID slots[64];
+  CK_ULONG i, count = 64;
+  if (target->C_GetSlotList(CK_TRUE, slots, &count) != CKR_OK) return;
+  for (i = 0; i < count; ++i) target->C_CloseAllSessions(slots[i]);
+  pthread_mutex_lock(&mutex);
+  sessions_open = 0;
+  pthread_mutex_unlock(&mutex);
+}
 
 /* Counts a call. CKR_OK: go on; with *lost_rv set: forward, then return that. */
 static CK_RV arrive(enum proxy_call call, CK_RV* lost_rv) {
   CK_RV rv = CKR_OK;
+  int lose_sessions = 0;
   struct fault* fault = &faults[call];
   pthread_mutex_lock(&mutex);
   *lost_rv = CKR_OK;
   ++counts[call];
+  if (gather_missing > 0 && call == gather_call) wait_for_others();
   if (broken != CKR_OK && call != PROXY_INITIALIZE && call != PROXY_FINALIZE) {
     rv = broken;
   } else if (fault->times > 0) {
@@ -44,10 +72,12 @@ static CK_RV arrive(enum proxy_call call, CK_RV* lost_rv) {
       --fault->after;
     } else {
       --fault->times;
+      lose_sessions = fault->lose_sessions;
       *(fault->forward ? lost_rv : &rv) = fault->rv;
     }
   }
   pthread_mutex_unlock(&mutex);
+  if (lose_sessions) control_lose_sessions();
   return rv;
 }
 
@@ -154,14 +184,19 @@ static CK_RV proxy_find_objects_init(CK_SESSION_HANDLE session, CK_ATTRIBUTE* wa
 
 static CK_RV override_answers(CK_ATTRIBUTE* attributes, CK_ULONG count) {
   CK_ULONG i;
+  CK_RV rv = CKR_OK;
   pthread_mutex_lock(&mutex);
   for (i = 0; i < count; ++i) {
-    if (override_set && attributes[i].type == override_type && attributes[i].pValue != NULL) {
+    if (!override_set || attributes[i].type != override_type) continue;
+    if (override_value < 0) {
+      attributes[i].ulValueLen = CK_UNAVAILABLE_INFORMATION;
+      rv = CKR_ATTRIBUTE_TYPE_INVALID;
+    } else if (attributes[i].pValue != NULL) {
       *(CK_BBOOL*)attributes[i].pValue = override_value ? CK_TRUE : CK_FALSE;
     }
   }
   pthread_mutex_unlock(&mutex);
-  return CKR_OK;
+  return rv;
 }
 
 static CK_RV proxy_get_attribute_value(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
@@ -171,6 +206,7 @@ static CK_RV proxy_get_attribute_value(CK_SESSION_HANDLE session, CK_OBJECT_HAND
   enter_session(session);
   rv = target->C_GetAttributeValue(session, object, attributes, count);
   leave_session(session);
+  if (lost_rv != CKR_OK) return lost_rv;
   return rv == CKR_OK ? override_answers(attributes, count) : rv;
 }
 
@@ -180,10 +216,33 @@ static CK_RV proxy_set_attribute_value(CK_SESSION_HANDLE session, CK_OBJECT_HAND
              target->C_SetAttributeValue(session, object, attributes, count));
 }
 
+/* Moves label and id to the end and returns how many attributes are before them. */
+static CK_ULONG without_names(CK_ATTRIBUTE* attributes, CK_ULONG count) {
+  CK_ULONG i, kept = 0;
+  for (i = 0; i < count; ++i) {
+    const CK_ATTRIBUTE one = attributes[i];
+    if (one.type == CKA_LABEL || one.type == CKA_ID) continue;
+    attributes[i] = attributes[kept];
+    attributes[kept++] = one;
+  }
+  return kept;
+}
+
 static CK_RV proxy_generate_key_pair(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism,
                                      CK_ATTRIBUTE* public_half, CK_ULONG public_count,
                                      CK_ATTRIBUTE* private_half, CK_ULONG private_count,
                                      CK_OBJECT_HANDLE* public_key, CK_OBJECT_HANDLE* private_key) {
+  int loses_names;
+  pthread_mutex_lock(&mutex);
+  loses_names = nameless > 0;
+  if (loses_names) --nameless;
+  pthread_mutex_unlock(&mutex);
+  if (loses_names) {
+    const CK_RV rv = target->C_GenerateKeyPair(
+        session, mechanism, public_half, without_names(public_half, public_count), private_half,
+        without_names(private_half, private_count), public_key, private_key);
+    return rv == CKR_OK ? CKR_GENERAL_ERROR : rv;
+  }
   FORWARD_IN(session, PROXY_GENERATE_KEY_PAIR,
              target->C_GenerateKeyPair(session, mechanism, public_half, public_count, private_half,
                                        private_count, public_key, private_key));
@@ -240,6 +299,8 @@ static void control_reset(void) {
   broken = CKR_OK;
   override_set = 0;
   spoil = 0;
+  nameless = 0;
+  gather_missing = 0;
   shared_session = 0;
   pthread_mutex_unlock(&mutex);
 }
@@ -259,13 +320,18 @@ static void set_fault(enum proxy_call call, struct fault fault) {
 }
 
 static void control_fail(enum proxy_call call, unsigned long rv, unsigned after, unsigned times) {
-  const struct fault fault = {rv, after, times, 0};
+  const struct fault fault = {rv, after, times, 0, 0};
   set_fault(call, fault);
 }
 
 static void control_lose_reply(enum proxy_call call, unsigned long rv, unsigned after,
                                unsigned times) {
-  const struct fault fault = {rv, after, times, 1};
+  const struct fault fault = {rv, after, times, 1, 0};
+  set_fault(call, fault);
+}
+
+static void control_lose_sessions_at(enum proxy_call call, unsigned after) {
+  const struct fault fault = {CKR_OK, after, 1, 1, 1};
   set_fault(call, fault);
 }
 
@@ -281,16 +347,6 @@ static void control_limit_sessions(unsigned limit) {
   pthread_mutex_unlock(&mutex);
 }
 
-static void control_lose_sessions(void) {
-  CK_SLOT_ID slots[64];
-  CK_ULONG i, count = 64;
-  if (target->C_GetSlotList(CK_TRUE, slots, &count) != CKR_OK) return;
-  for (i = 0; i < count; ++i) target->C_CloseAllSessions(slots[i]);
-  pthread_mutex_lock(&mutex);
-  sessions_open = 0;
-  pthread_mutex_unlock(&mutex);
-}
-
 static void control_break_until_initialize(unsigned long rv) {
   pthread_mutex_lock(&mutex);
   broken = rv;
@@ -302,6 +358,19 @@ static void control_override_attribute(unsigned long type, int value) {
   override_type = type;
   override_value = value;
   override_set = 1;
+  pthread_mutex_unlock(&mutex);
+}
+
+static void control_lose_names(unsigned times) {
+  pthread_mutex_lock(&mutex);
+  nameless = times;
+  pthread_mutex_unlock(&mutex);
+}
+
+static void control_gather(enum proxy_call call, unsigned callers) {
+  pthread_mutex_lock(&mutex);
+  gather_call = call;
+  gather_missing = callers;
   pthread_mutex_unlock(&mutex);
 }
 
@@ -335,8 +404,11 @@ __attribute__((visibility("default"))) const struct proxy_control proxy_control 
     control_add_token_flags,
     control_limit_sessions,
     control_lose_sessions,
+    control_lose_sessions_at,
     control_break_until_initialize,
     control_override_attribute,
+    control_lose_names,
+    control_gather,
     control_spoil_signatures,
     control_saw_shared_session,
     control_sessions_seen,

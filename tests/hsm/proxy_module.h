@@ -42,10 +42,16 @@ struct proxy_control {
   void (*limit_sessions)(unsigned limit);
   /* Every session of every token closed behind the caller's back, logins with them. */
   void (*lose_sessions)(void);
+  /* The same when this call comes in, after `after` others of it. */
+  void (*lose_sessions_at)(enum proxy_call call, unsigned after);
   /* Every call but C_Finalize and C_Initialize fails with `rv` until C_Initialize comes. */
   void (*break_until_initialize)(unsigned long rv);
-  /* C_GetAttributeValue answers `value` for this boolean attribute. */
+  /* C_GetAttributeValue answers `value` for this boolean attribute; below 0: that there is none. */
   void (*override_attribute)(unsigned long type, int value);
+  /* The next `times` key pairs are made without label and id, and their C_GenerateKeyPair fails. */
+  void (*lose_names)(unsigned times);
+  /* The next call waits until there are `callers` of it, 10 s at most. */
+  void (*gather)(enum proxy_call call, unsigned callers);
   /* The next `times` signatures have one bit flipped. */
   void (*spoil_signatures)(unsigned times);
   /* More than one thread was seen in one session at once. */

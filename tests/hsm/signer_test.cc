@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "colophon/verifier.hpp"
+#include "hsm/open.h"
 #include "tests/hsm/token_fixture.h"
 
 namespace colophon::hsm {
@@ -74,6 +75,18 @@ class TokenSigning : public TokenTest {
     auto signer = open("k", options);
     proxy().reset();
     return signer;
+  }
+  // A key in another token behind the same module. SoftHSM sees new tokens when it starts: make it
+  // before anything is open.
+  std::unique_ptr<Signer> open_in_second_token() {
+    token().add_token("second");
+    Uri uri = token_uri();
+    uri.token = "second";
+    const auto made = generate_key(uri, pin(), {KeyType::kP256, "k", {}});
+    EXPECT_TRUE(made.ok()) << made.error().message;
+    auto signer = open_signer(made.ok() ? made->uri : "", pin());
+    EXPECT_TRUE(signer.ok());
+    return signer.ok() ? *std::move(signer) : nullptr;
   }
   static void expect_signs(Signer& signer) {
     const Bytes message = message_of(100);
@@ -164,6 +177,15 @@ TEST_F(TokenSigning, AUriThatSeveralKeysMatchIsRefused) {
   EXPECT_TRUE(open_signer(format_uri(uri), pin()).ok());
 }
 
+TEST_F(TokenSigning, AStrayPublicHalfOfTheSameNameIsNoSecondKey) {
+  generate("a");
+  raw().create_public("a", {0x77}, Bytes(67, 0x04));
+  expect_signs(*open("a"));
+  auto uri = *parse_uri(key_uri("a"));
+  uri.type.reset();
+  EXPECT_TRUE(open_signer(format_uri(uri), pin()).ok());
+}
+
 TEST_F(TokenSigning, AUriThatNamesNoPrivateKeyIsRefused) {
   generate("a");
   const auto refused_uri = [this](const std::string& uri) {
@@ -206,23 +228,17 @@ TEST_F(TokenSigning, AKeyThatCanBeCopiedOrCannotServeIsRefused) {
   expect_signs(*open("good"));
 }
 
-TEST_F(TokenSigning, AnAttributeThatCannotBeReadCountsAsUnsafe) {
+TEST_F(TokenSigning, AnAttributeThatTheTokenDoesNotShowCountsAsUnsafe) {
   generate("a");
-  proxy().reset();
-  { const auto signer = open("a"); }
-  const unsigned reads = proxy().count(PROXY_GET_ATTRIBUTE_VALUE);
-  unsigned refusals = 0;
-  for (unsigned i = 0; i < reads; ++i) {
-    proxy().reset();
-    proxy().fail(PROXY_GET_ATTRIBUTE_VALUE, CKR_ATTRIBUTE_TYPE_INVALID, i, 1);
-    const auto signer = open_signer(key_uri("a"), pin());
-    if (!signer.ok()) {
-      refused(signer);
-      ++refusals;
-    }
+  for (const CK_ATTRIBUTE_TYPE needed :
+       {CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_SIGN, CKA_KEY_TYPE, CKA_EC_PARAMS, CKA_EC_POINT}) {
+    proxy().override_attribute(needed, -1);
+    refused(open_signer(key_uri("a"), pin()));
   }
-  // Sensitive, extractable, may sign; key type and curve; the point. Not: label, id, local, …
-  EXPECT_GE(refusals, 6U);
+  for (const CK_ATTRIBUTE_TYPE spare : {CKA_LOCAL, CKA_ALWAYS_AUTHENTICATE, CKA_LABEL, CKA_ID}) {
+    proxy().override_attribute(spare, -1);
+    EXPECT_TRUE(open_signer(key_uri("a"), pin()).ok()) << spare;
+  }
 }
 
 // A public half that is another key's: the proof at opening finds it.
@@ -261,6 +277,11 @@ TEST_F(Loss, OfEverySessionAndTheLoginIsRepaired) {
     expect_signs(*signer);
   }
   EXPECT_EQ(proxy().count(PROXY_LOGIN), 3U);
+  for (const proxy_call call : {PROXY_SIGN_INIT, PROXY_SIGN}) {
+    proxy().lose_sessions_at(call, 0);
+    expect_signs(*signer);
+  }
+  EXPECT_EQ(proxy().count(PROXY_LOGIN), 5U);
   EXPECT_EQ(proxy().count(PROXY_INITIALIZE), 0U);
 }
 
@@ -362,6 +383,7 @@ TEST_F(Loss, ASessionWithAFailedCallIsClosedAndNotUsedAgain) {
 }
 
 TEST_F(Loss, OfTheDeviceUntilItsModuleStartsAfreshIsRepaired) {
+  const auto elsewhere = open_in_second_token();
   const auto signer = fresh(KeyType::kP256);
   generate("other");
   const auto other = open("other");
@@ -372,7 +394,10 @@ TEST_F(Loss, OfTheDeviceUntilItsModuleStartsAfreshIsRepaired) {
   EXPECT_EQ(proxy().count(PROXY_INITIALIZE), 1U);
   EXPECT_EQ(proxy().count(PROXY_LOGIN), 1U);
   expect_signs(*other);
-  EXPECT_EQ(proxy().count(PROXY_INITIALIZE), 1U);
+  proxy().reset();
+  expect_signs(*elsewhere);  // its sessions ended too, and it knows
+  EXPECT_EQ(proxy().count(PROXY_SIGN_INIT), 1U);
+  EXPECT_EQ(proxy().count(PROXY_INITIALIZE), 0U);
 }
 
 TEST_F(Loss, OfTheDeviceForGoodIsSaidAndItsReturnIsEnough) {
@@ -408,6 +433,26 @@ TEST_F(Loss, OfTheTokenIsSaidAndItsReturnIsEnough) {
   std::filesystem::remove_all(here);
   std::filesystem::rename(away, here);
   expect_signs(*signer);
+}
+
+TEST_F(Loss, ASessionLentBeforeItIsClosedAndNotLentAgain) {
+  const auto signer = fresh(KeyType::kP256);
+  const auto place = open_token(*parse_uri(key_uri("k")));
+  ASSERT_TRUE(place.ok());
+  {
+    const auto lent = place->token->lease();
+    ASSERT_TRUE(lent.ok());
+    place->token->lost(lent->epoch());
+    std::thread([&] {
+      const auto later = place->token->lease();
+      ASSERT_TRUE(later.ok()) << later.error().message;
+      EXPECT_GT(later->epoch(), lent->epoch());
+    }).join();
+    proxy().reset();
+  }
+  EXPECT_EQ(proxy().count(PROXY_CLOSE_SESSION), 1U);
+  expect_signs(*signer);
+  EXPECT_EQ(proxy().count(PROXY_SIGN_INIT), 1U);
 }
 
 TEST_F(Loss, WithAPinChangedMeanwhileTriesTheOldOneOnce) {
@@ -516,6 +561,25 @@ TEST_F(Threads, MakeDoWithTheSessionsTheTokenHas) {
   EXPECT_LE(proxy().sessions_seen(), 3U);
 }
 
+// The wait is 30 s: the heavier form only.
+TEST_F(Threads, WaitForASessionAndGiveUp) {
+  const char* const heavier = std::getenv("COLOPHON_TEST_LONG");
+  if (heavier == nullptr || std::string_view(heavier) != "1") {
+    GTEST_SKIP() << "takes 30 s: set COLOPHON_TEST_LONG=1";
+  }
+  generate("a");
+  const auto signer = open("a", {.sessions_max = 1});
+  const auto place = open_token(*parse_uri(key_uri("a")));
+  ASSERT_TRUE(place.ok());
+  const auto held = place->token->lease();
+  ASSERT_TRUE(held.ok());
+  std::thread([&] {
+    const Error error = refused(signer->sign(message_of(1)));
+    EXPECT_EQ(error.code, ErrorCode::kUnavailable);
+    EXPECT_TRUE(says(error, "were busy for 30 s"));
+  }).join();
+}
+
 TEST_F(Threads, ATokenWithoutASessionLeftSaysSo) {
   generate("a");
   proxy().reset();
@@ -586,6 +650,24 @@ TEST_F(Threads, StartTheModuleAfreshTogether) {
   EXPECT_FALSE(proxy().saw_shared_session());
 }
 
+// Two that have found the module unusable at the same moment start it afresh once.
+TEST_F(Threads, StartTheModuleAfreshOnceWhenTwoNoticeAtOnce) {
+  const auto other = open_in_second_token();
+  const auto signer = fresh(KeyType::kP256);
+  proxy().break_until_initialize(CKR_DEVICE_REMOVED);
+  proxy().gather(PROXY_GET_SLOT_LIST, 2);
+  Signer* const both[] = {signer.get(), other.get()};
+  on_threads(2, [&](unsigned i) { expect_signs(*both[i]); });
+  EXPECT_EQ(proxy().count(PROXY_INITIALIZE), 1U);
+}
+
+TEST_F(Threads, ASessionForWritingTakesThePlaceOfAnIdleOne) {
+  const auto signer = fresh(KeyType::kP256);
+  proxy().limit_sessions(2);  // the login's and the idle one
+  generate("more");
+  expect_signs(*signer);
+}
+
 TEST_F(Threads, OpenSignAndGenerateInOneTokenAtOnce) {
   generate("first");
   std::atomic<unsigned> failures{0};
@@ -644,7 +726,7 @@ TEST_F(Threads, AChildOpensAnewOnlyWhatWasClosedBeforeTheFork) {
   expect_signs(*signer);
   EXPECT_EQ(child_opens(open("k")), 1);
   expect_signs(*signer);
-  signer.reset();
+  EXPECT_EQ(child_opens(std::move(signer)), 1);  // the last one: dropped in the parent too
   EXPECT_EQ(child_opens(nullptr), 0);
   expect_signs(*open("k"));
 }

@@ -465,6 +465,30 @@ TEST(Sm2, SignerIdsBindTheSignature) {
   }
 }
 
+// Whoever knows d can choose s = -t·d, so that s·G + t·P = O: a mismatch here, too.
+TEST(Sm2, SignatureWhosePointIsInfinityIsAMismatch) {
+  const KeyPair pair(Scheme::kSm2Sm3);
+  const BignumPtr n = order_of(Scheme::kSm2Sm3);
+  const BignumPtr d = pair.private_key();
+  const BignumPtr t = number(Bytes(32, 0x33));
+  const BignumPtr s(BN_new());
+  const BignumPtr r(BN_new());
+  BN_CTX* context = BN_CTX_new();
+  BN_mod_mul(s.get(), t.get(), d.get(), n.get(), context);
+  BN_sub(s.get(), n.get(), s.get());
+  BN_mod_sub(r.get(), t.get(), s.get(), n.get(), context);
+  BN_CTX_free(context);
+  Rules rules{Scheme::kSm2Sm3};
+  rules.input = InputKind::kDigest;
+  ERR_clear_error();
+  // With (x, y) = O read as x = 0 the check would be e = r: offer that, too.
+  for (const Bytes& e : {Bytes(32, 0x11), bytes32(r.get())}) {
+    EXPECT_EQ(verify_one(rules, pair.public_key(), e, joined(bytes32(r.get()), bytes32(s.get()))),
+              Verdict::kMismatch);
+  }
+  EXPECT_EQ(ERR_peek_error(), 0U);
+}
+
 TEST(Sm2, RPlusSEqualToNIsOutOfRange) {
   const KeyPair pair(Scheme::kSm2Sm3);
   const Bytes message = bytes_of("t = 0");

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -132,6 +133,17 @@ class Reference {
   [[nodiscard]] static Affine neutral() { return {Integer(0), Integer(1)}; }
   [[nodiscard]] Affine negate(const Affine& point) const { return {negate(point.x), point.y}; }
 
+  // A point of order 8.
+  [[nodiscard]] Affine torsion_8() const {
+    const Affine point = decode({0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4,
+                                 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6,
+                                 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05})
+                             .value();
+    EXPECT_EQ(mul(Integer(8), point), neutral());
+    EXPECT_FALSE(mul(Integer(4), point) == neutral());
+    return point;
+  }
+
   [[nodiscard]] Integer random_scalar(Random& random) const {
     Integer r;
     BN_nnmod(r.get(), Integer::from_little_endian(random.bytes(40)).get(), order.get(),
@@ -221,14 +233,7 @@ TEST(Edwards25519, DecodesWhatTheReferenceDecodes) {
 TEST(Edwards25519, EquationHoldsExactlyWhereTheReferenceSaysSo) {
   const Reference curve;
   Random random(0x5eed0051);
-  const Affine torsion_8 =
-      curve
-          .decode({0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4,
-                   0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6,
-                   0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05})
-          .value();
-  ASSERT_EQ(curve.mul(Integer(8), torsion_8), Reference::neutral());
-  ASSERT_FALSE(curve.mul(Integer(4), torsion_8) == Reference::neutral());
+  const Affine torsion_8 = curve.torsion_8();
   Integer largest = curve.order;
   BN_sub_word(largest.get(), 1);
   const Integer extremes[] = {Integer(0), Integer(1), Integer(15), Integer(16), largest};
@@ -266,6 +271,48 @@ TEST(Edwards25519, EquationHoldsExactlyWhereTheReferenceSaysSo) {
     const Affine right = curve.mul(Integer(8), curve.add(r_point, curve.mul(k, a_point)));
     EXPECT_EQ(left, right) << i;
   }
+}
+
+// Keys and commitments with a component of small order, through the public API: A = [a]B + [i]T,
+// R = [r]B + [j]T. The cofactor makes all of them valid; without it what is left over is
+// [k·i + j]T, with k reduced mod L.
+TEST(Edwards25519, MixedOrderSignaturesUnderBothProfiles) {
+  const Reference curve;
+  Random random(0x5eed0052);
+  const Affine torsion_8 = curve.torsion_8();
+  const Bytes message = bytes_of("mixed order");
+  const Integer a = curve.random_scalar(random);
+  const Integer r = curve.random_scalar(random);
+  const Affine a_base = curve.mul(a, curve.base);
+  const Affine r_base = curve.mul(r, curve.base);
+  BatchBuilder zip215({Scheme::kEd25519, SignatureEncoding::kRaw, Profile::kZip215});
+  BatchBuilder strict({Scheme::kEd25519, SignatureEncoding::kRaw, Profile::kStrict});
+  std::vector<Verdict> expected_strict;
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    const auto key = curve.encode(curve.add(a_base, curve.mul(Integer(i), torsion_8)));
+    for (std::uint64_t j = 0; j < 8; ++j) {
+      const auto commitment = curve.encode(curve.add(r_base, curve.mul(Integer(j), torsion_8)));
+      Bytes hashed(commitment.begin(), commitment.end());
+      hashed.insert(hashed.end(), key.begin(), key.end());
+      hashed = joined(hashed, message);
+      Bytes digest(64);
+      ASSERT_EQ(
+          EVP_Digest(hashed.data(), hashed.size(), digest.data(), nullptr, EVP_sha512(), nullptr),
+          1);
+      const Integer k =
+          curve.scalar_mul_add(Integer(1), Integer::from_little_endian(digest), Integer(0));
+      const auto s = curve.scalar_mul_add(k, a, r).little_endian();
+      Bytes signature(commitment.begin(), commitment.end());
+      signature.insert(signature.end(), s.begin(), s.end());
+      zip215.add(key, message, signature);
+      strict.add(key, message, signature);
+      const std::uint64_t left_over = (k.little_endian()[0] * i + j) % 8;
+      expected_strict.push_back(left_over == 0 ? Verdict::kValid : Verdict::kMismatch);
+    }
+  }
+  EXPECT_EQ(zip215.verify(), std::vector<Verdict>(64, Verdict::kValid));
+  EXPECT_EQ(strict.verify(), expected_strict);
+  EXPECT_GT(std::count(expected_strict.begin(), expected_strict.end(), Verdict::kValid), 1);
 }
 
 // Not of the curve: refused, not computed with.

@@ -217,7 +217,7 @@ TEST_F(SoloOrderingTest, StoppingWhileTheDiskFailsTellsEveryone) {
   std::vector<std::future<Results>> waiting;
   for (int i = 0; i < 4; ++i) waiting.push_back(submitting(consortium_.registrations(2)));
   wait_until([&] { return ordering_->queue_depth() == 8; });
-  ordering_.reset();
+  ordering_->stop();
   for (auto& one : waiting) {
     for (auto& result : one.get()) EXPECT_EQ(refusal(result), (Refusal{ErrorCode::kIo, "data"}));
   }

@@ -24,8 +24,9 @@
 // Ed25519 (RFC 8032, ZIP 215)
 //   zip215 (default; what CometBFT uses): A and R may be non-canonical encodings and of small
 //   order, S < L, and the cofactored equation [8][S]B = [8]R + [8][k]A holds with k over the bytes
-//   as given. strict: A and R canonical and not of small order, S < L, the cofactorless equation
-//   holds. Encoding raw only (64 bytes, R || S).
+//   as given. strict: A and R canonical and not of small order, S < L, and the cofactorless
+//   equation [S]B = R + [k mod L]A holds (for an A with a component of small order, k and k mod L
+//   differ). Encoding raw only (64 bytes, R || S).
 //
 // Input
 //   message: hashed as the scheme says. digest: 32 bytes that stand for the hash e (ECDSA, SM2; for

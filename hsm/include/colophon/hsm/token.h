@@ -75,10 +75,10 @@ struct KeyRequest {
 
 // Makes a key pair in the token `uri` names: kept in the token, sensitive, not extractable, for
 // signing only. Reads the attributes back and signs once; if anything fails, both halves are
-// removed again. Generations in one process run one after the other. Errors: kAlreadyExists (an
-// object with this label or id is in the token), kUnsupported (the token has no such mechanism),
-// kPermissionDenied (PIN, write protection, or attributes that read back unsafe), kUnavailable,
-// kInvalidArgument.
+// removed again. While it runs, other calls of this process for the same token wait. The message of
+// an error says whether a part of the key may be left. Errors: kAlreadyExists (an object with this
+// label or id is in the token), kUnsupported (the token has no such mechanism), kPermissionDenied
+// (PIN, write protection, or attributes that read back unsafe), kUnavailable, kInvalidArgument.
 [[nodiscard]] Result<KeyInfo> generate_key(const Uri& uri, const PinSource& pin,
                                            const KeyRequest& request);
 
