@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -77,7 +76,7 @@ constexpr Refusal kRefusals[] = {
      "a request with a body must state its Content-Length, and send it unchunked"},
     {413, "limit_exceeded", "the request's body is larger than the API allows"},
     {414, "limit_exceeded", "the request's path is longer than 512 bytes"},
-    {415, "unsupported", "the body must be sent without a Content-Encoding"},
+    {415, "unsupported", "the body must be sent as it is: no Content-Encoding, no form"},
     {416, "malformed", "the header field Range is not well-formed: leave it out"},
     {431, "limit_exceeded", "the request's header is larger than 8192 bytes"},
     {500, "internal", "the request failed inside the node"},
@@ -223,9 +222,9 @@ class Worker final : private httplib::Server {
     set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
       return route(request, response);
     });
-    Post(R"([\s\S]*)", [this](const httplib::Request& request, httplib::Response& response) {
-      answer(request, response);
-    });
+    Post(R"([\s\S]*)",
+         [this](const httplib::Request& request, httplib::Response& response,
+                const httplib::ContentReader& read) { answer_with_body(request, response, read); });
     set_exception_handler([](const httplib::Request&, httplib::Response& response,
                              const std::exception_ptr&) { response.status = 500; });
     set_error_handler([](const httplib::Request&, httplib::Response& response) {
@@ -274,6 +273,7 @@ class Worker final : private httplib::Server {
     // Bodies of unknown or expanding size could fill the memory.
     if (request.has_header("Transfer-Encoding")) return 411;
     if (request.has_header("Content-Encoding")) return 415;
+    if (request.is_multipart_form_data()) return 415;  // httplib would take it apart
     if (request.path.size() > kPathBytesMax) return 414;
     const std::size_t lengths = request.get_header_value_count("Content-Length");
     if (lengths == 0) return request.method == "POST" ? 411 : 0;
@@ -287,28 +287,38 @@ class Worker final : private httplib::Server {
 
   HandlerResponse route(const httplib::Request& request, httplib::Response& response) {
     if (refused(request, response)) return HandlerResponse::Handled;
-    query_ = request.params;  // before a form in the body gets mixed in
     const bool has_body =
         request.has_header("Content-Length") && request.get_header_value("Content-Length") != "0";
     if (request.method == "POST" && has_body) return HandlerResponse::Unhandled;
     // A body where none belongs stays unread, and must not be taken for the next request.
     at_boundary_ = !has_body;
-    answer_without_body(request, response);
+    answer(request, {}, response);
     return HandlerResponse::Handled;
   }
 
-  void answer(const httplib::Request& request, httplib::Response& response) {
+  void answer_with_body(const httplib::Request& request, httplib::Response& response,
+                        const httplib::ContentReader& read) {
+    std::string body;
+    body.reserve(std::stoull(request.get_header_value("Content-Length")));
+    const bool whole = read([&](const char* bytes, std::size_t size) {
+      body.append(bytes, size);
+      return true;
+    });
+    if (!whole) {
+      response.status = 400;  // it broke off, or took too long
+      return;
+    }
     at_boundary_ = true;
-    answer_without_body(request, response);
+    answer(request, std::move(body), response);
   }
 
-  void answer_without_body(const httplib::Request& from, httplib::Response& to) {
+  void answer(const httplib::Request& from, std::string body, httplib::Response& to) const {
     HttpRequest request;
     request.method = from.method;
     request.path = from.path;
-    request.query.insert(query_.begin(), query_.end());
+    request.query.insert(from.params.begin(), from.params.end());
     request.content_type = from.get_header_value("Content-Type");
-    request.body = from.body;
+    request.body = std::move(body);
     HttpResponse response = handler_(request);
     to.status = response.status;
     to.set_content(response.body, response.content_type);
@@ -316,7 +326,6 @@ class Worker final : private httplib::Server {
 
   std::size_t body_bytes_max_;
   const HttpHandler& handler_;
-  httplib::Params query_;
   bool at_boundary_ = false;  // what comes next on the connection is a new request
 };
 

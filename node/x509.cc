@@ -194,6 +194,8 @@ Result<std::vector<PemBlock>> read_pem(std::string_view text) {
           line.size() == begin.size() - 2 && line.substr(9, block.label.size()) == block.label) {
         break;
       }
+      // To OpenSSL an empty line ends the headers of RFC 1421: what it refuses is refused here.
+      if (line.empty()) return malformed("a block has an empty line");
       base64 += line;
     }
     auto bytes = base64_decode(base64);

@@ -211,7 +211,7 @@ inline void collect(DerNode& element, std::vector<DerNode*>& all) {
   for (DerNode& child : element.children) collect(child, all);
 }
 
-// Up to three edits of the elements inside `bytes`.
+// Up to three edits of the elements inside `bytes`, and perhaps a byte behind them.
 inline node::Der forge_der(ByteSpan bytes, FuzzInput& input) {
   DerNode root = read_der(bytes);
   for (int i = 0; i < 3 && !input.empty(); ++i) {
@@ -257,7 +257,9 @@ inline node::Der forge_der(ByteSpan bytes, FuzzInput& input) {
         break;
     }
   }
-  return write_der(root);
+  node::Der forged = write_der(root);
+  if (input.flag()) forged.push_back(input.byte());
+  return forged;
 }
 
 inline node::Der choose_der(FuzzInput& input, const std::vector<node::Der>& right) {

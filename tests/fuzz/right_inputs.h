@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "colophon/merkle.hpp"
+#include "node/base64.h"
 #include "node/cli/merkle_proof_file.h"
 #include "node/genesis.h"
 #include "node/transaction.h"
@@ -164,7 +165,10 @@ inline std::vector<std::string> right_pem() {
   const auto p256 = node::test::MemorySigner::create(hsm::KeyType::kP256, 31);
   return {node::to_pem(certificates[0]),
           "text before\r\n" + node::to_pem(certificates[1]) + node::to_pem(certificates[2]),
-          node::test::must(p256->public_key().to_spki_pem())};
+          node::test::must(p256->public_key().to_spki_pem()),
+          // One long line.
+          "-----BEGIN CERTIFICATE-----\n" + node::base64_encode(certificates[1]) +
+              "\n-----END CERTIFICATE-----\n"};
 }
 
 // --- files of the command line -------------------------------------------------------------------

@@ -105,9 +105,9 @@ void write_certificates(Corpora& corpora) {
   corpora.write_all("x509", "", right_certificates());
   corpora.write_all("der", "", right_der());
   corpora.write_all("pem", "", right_pem());
-  // Day, certificates, then two bytes of choices for each.
+  // Day, moment of it, certificates, then two bytes of choices for each.
   for (char count = 0; count < 4; ++count) {
-    corpora.write("x509_chain", {2, count}, std::string(12, '\0'));
+    corpora.write("x509_chain", {2, 0, count}, std::string(12, '\0'));
   }
 }
 

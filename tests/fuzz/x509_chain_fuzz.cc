@@ -7,6 +7,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -92,7 +93,6 @@ std::vector<Choices> choose(FuzzInput& input) {
     Choices& c = all[i];
     const bool root = i + 1 == count;
     c.name = root ? "Root" : "Level " + std::to_string(i);
-    c.issuer = root || i + 2 == count ? "Root" : "Level " + std::to_string(i + 1);
     c.key = i;
     c.signed_by = c.named_issuer_key = root ? i : i + 1;
     c.ca = i > 0;
@@ -102,7 +102,7 @@ std::vector<Choices> choose(FuzzInput& input) {
     if ((wrong & 1) != 0) c.signed_by = input.choice(kKeys);
     if ((wrong & 2) != 0) c.named_issuer_key = input.choice(kKeys);
     if ((wrong & 4) != 0) c.issuer = kNames[input.choice(kNames.size())];
-    if ((wrong & 8) != 0) c.name = kNames[input.choice(kNames.size())];
+    if ((wrong & 8) != 0) c.name = i + 2 == count ? "Root" : "Level " + std::to_string(i + 1);
     if ((wrong & 16) != 0) c.ca = !c.ca;
     if ((wrong & 32) != 0) c.path_length = static_cast<unsigned>(input.choice(4));
     if ((wrong & 64) != 0) c.key = input.choice(kKeys);
@@ -113,6 +113,9 @@ std::vector<Choices> choose(FuzzInput& input) {
     if ((more & 8) != 0) c.has_subject_key_id = false;
     if ((more & 16) != 0)
       c.last_day = c.first_day + 1 + input.choice(kDays.size() - 1 - c.first_day);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (all[i].issuer.empty()) all[i].issuer = all[std::min(i + 1, count - 1)].name;
   }
   return all;
 }
@@ -131,12 +134,21 @@ bool is_issued_by(const Choices& subject, const Choices& issuer, std::size_t cas
          (!issuer.path_length || *issuer.path_length >= cas_below);
 }
 
-bool model_accepts(const std::vector<Choices>& all, std::size_t day) {
+std::uint64_t start_of(std::size_t day) {
+  const std::string text(kDays[day]);
+  const std::string date =
+      "20" + text.substr(0, 2) + "-" + text.substr(2, 2) + "-" + text.substr(4);
+  return test::at((date + "T00:00:00.000Z").c_str());
+}
+
+bool model_accepts(const std::vector<Choices>& all, std::uint64_t time_ms) {
   const std::size_t count = all.size() - 1;
   const Choices& root = all.back();
   if (count > kChainLengthMax) return false;
   for (const Choices& c : all) {
-    if (!is_well_formed(c) || day < c.first_day || day > c.last_day) return false;
+    if (!is_well_formed(c)) return false;
+    // A validity ends with the last millisecond of the second it names.
+    if (time_ms < start_of(c.first_day) || time_ms > start_of(c.last_day) + 999) return false;
   }
   for (std::size_t i = 1; i < count; ++i) {
     if (all[i].issuer == all[i].name) return false;
@@ -187,19 +199,18 @@ bool openssl_accepts(const std::vector<Der>& chain, const Der& root, std::uint64
 }
 
 void check(FuzzInput& input) {
-  const std::size_t day = input.choice(kDays.size());
+  constexpr std::array<std::int64_t, 4> kOffsetsMs = {0, -1, 999, 1000};
+  const std::uint64_t day_ms = start_of(input.choice(kDays.size()));
+  const std::uint64_t time_ms =
+      day_ms + static_cast<std::uint64_t>(kOffsetsMs[input.choice(kOffsetsMs.size())]);
   const std::vector<Choices> all = choose(input);
   std::vector<Der> chain;
   for (const Choices& choices : all) chain.push_back(certificate_of(choices));
   const Der root = chain.back();
   chain.pop_back();
-  const std::string text(kDays[day]);
-  // The day's first second: a validity that ends then includes it.
-  const std::uint64_t time_ms = test::at(
-      ("20" + text.substr(0, 2) + "-" + text.substr(2, 2) + "-" + text.substr(4) + "T00:00:00.000Z")
-          .c_str());
   const auto verified = verify_chain(chain, root, time_ms);
-  require(verified.ok() == model_accepts(all, day), "verify_chain accepts what the model accepts");
+  require(verified.ok() == model_accepts(all, time_ms),
+          "verify_chain accepts what the model accepts");
   if (!verified) {
     require(!verified.error().message.empty() && verified.error().field == "chain",
             "a refusal says why");
@@ -208,12 +219,10 @@ void check(FuzzInput& input) {
   require(verified->common_name == all[0].name &&
               verified->public_key == key(all[0].key).public_key().raw,
           "the facts are the leaf's");
-  // OpenSSL ends a validity at its last second's beginning.
-  if (day < all.back().last_day) {
-    bool inside = true;
-    for (const Choices& c : all) inside = inside && day < c.last_day;
-    if (inside) require(openssl_accepts(chain, root, time_ms), "OpenSSL accepts it too");
-  }
+  // To OpenSSL a validity ends when the second it names begins.
+  const bool inside = std::all_of(all.begin(), all.end(),
+                                  [&](const Choices& c) { return time_ms < start_of(c.last_day); });
+  if (inside) require(openssl_accepts(chain, root, time_ms), "OpenSSL accepts it too");
   // No chain survives a flipped bit.
   const std::size_t which = input.choice(chain.size());
   const std::size_t at = input.choice(chain[which].size());

@@ -222,6 +222,8 @@ TEST(Text, Utf8IsCheckedAndControlsAreShownAsHex) {
                           "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80"}) {
     EXPECT_FALSE(is_utf8(bad));
   }
+  EXPECT_TRUE(is_uri_text("caf\u00e9"));
+  EXPECT_FALSE(is_uri_text("") || is_uri_text("\xff") || is_uri_text(std::string_view("a\0", 2)));
   EXPECT_EQ(printable("caf\u00e9"), "caf\u00e9");
   EXPECT_EQ(printable("a\x1b[2J"), "a\\x1b[2J");
   EXPECT_EQ(printable("\xff"), "\\xff");

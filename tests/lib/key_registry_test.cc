@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
+#include <utility>
 
 #include "batch_builder.h"
 #include "openssl_handle.h"
@@ -77,6 +79,29 @@ TEST(KeyRegistry, RefusesBadKeysAndSaysWhy) {
   // A P-256 point is hardly ever on secp256k1.
   EXPECT_FALSE(registry.add(Scheme::kEcdsaSecp256k1Sha256, kP256Key).ok());
   EXPECT_FALSE(registry.add(Scheme::kEd25519, {}).ok());
+  // Each rule has its words.
+  const Bytes infinity = {0};
+  Bytes hybrid = kP256Key;
+  hybrid[0] = static_cast<std::uint8_t>(0x06 | (kP256Key.back() & 1));
+  Bytes no_form = kP256Key;
+  no_form[0] = 0x05;
+  Bytes too_large = kP256Key;
+  std::fill_n(too_large.begin() + 1, 32, std::uint8_t{0xff});
+  const Bytes other_der = joined({0x30, 0x00}, kP256Key);
+  const std::pair<Bytes, const char*> faults[] = {
+      {{}, "wrong length"},
+      {infinity, "infinity"},
+      {hybrid, "hybrid"},
+      {no_form, "first byte"},
+      {too_large, "not below the field prime"},
+      {other_der, "not the DER SubjectPublicKeyInfo"},
+  };
+  for (const auto& [key, words] : faults) {
+    const Result<KeyId> refused = registry.add(Scheme::kEcdsaP256Sha256, key);
+    ASSERT_FALSE(refused.ok()) << words;
+    EXPECT_EQ(refused.error().code, ErrorCode::kMalformed);
+    EXPECT_NE(refused.error().message.find(words), std::string::npos) << refused.error().message;
+  }
   const Result<KeyId> unknown = registry.add(static_cast<Scheme>(9), kP256Key);
   ASSERT_FALSE(unknown.ok());
   EXPECT_EQ(unknown.error().code, ErrorCode::kInvalidArgument);

@@ -249,7 +249,8 @@ TEST_P(PowerCut, KeepsWhatWasAcknowledged) {
     if (!node) {
       EXPECT_TRUE(disk.is_dead()) << node.error().message;
     }
-    while (!disk.is_dead()) {
+    for (int calls = 0; !disk.is_dead(); ++calls) {
+      ASSERT_LT(calls, 1000) << "nothing reaches the disk any more";
       if (unsent.empty()) unsent = consortium.registrations(1 + random() % 12);
       auto results = (*node)->submit(views(unsent));
       std::vector<std::string> left;

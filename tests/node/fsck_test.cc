@@ -255,6 +255,13 @@ TEST_F(FsckTest, NamesACheckpointOfAnotherLog) {
                "the checkpoint of block 2 is for another log");
   expect_found(Family::kCheckpoint, big_endian(2), all(Family::kCheckpoint).at(big_endian(3)),
                "the checkpoint of block 2 is for another log");
+  Checkpoint longer =
+      must(verify_checkpoint(must(Backend::choose()), all(Family::kCheckpoint).at(big_endian(2)),
+                             chain, consortium_.genesis().log_public_key));
+  longer.size += 1;  // under the right root
+  expect_found(Family::kCheckpoint, big_endian(2),
+               must(sign_checkpoint(longer, *consortium_.log_key)),
+               "the checkpoint of block 2 is for another log");
   const auto other = MemorySigner::create(hsm::KeyType::kEd25519, 3000);
   expect_found(Family::kCheckpoint, big_endian(2), sign(chain, 6, *other),
                "the checkpoint of block 2 does not verify");

@@ -609,6 +609,12 @@ TEST(Pem, BrokenArmourIsRefused) {
         std::string("-----BEGIN -----\n-----END -----\n"), std::string("-----BEGIN ----\n"),
         std::string("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"),
         std::string("-----BEGIN CERTIFICATE-----\nA*==\n-----END CERTIFICATE-----\n"),
+        // OpenSSL refuses these too: an empty line, headers, another label at the end.
+        std::string("-----BEGIN CERTIFICATE-----\nMAAA\n\n-----END CERTIFICATE-----\n"),
+        std::string("-----BEGIN CERTIFICATE-----\n\nMAAA\n-----END CERTIFICATE-----\n"),
+        std::string("-----BEGIN CERTIFICATE-----\nA: b\n\nMAAA\n-----END CERTIFICATE-----\n"),
+        std::string("-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATES-----\n"),
+        std::string("-----BEGIN CERTIFICATE-----\nMAAA\n-----END X509 CRL-----\n"),
         std::string("-----BEGIN PRIVATE KEY-----\nMAAA\n-----END PRIVATE KEY-----\n")}) {
     const auto result = parse_pem_certificates(text);
     ASSERT_FALSE(result.ok()) << text;
