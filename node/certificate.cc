@@ -58,32 +58,13 @@ std::string canonical(const Json& json) { return json.dump(); }
 
 // --- reading ------------------------------------------------------------------------------------
 
-// Objects and arrays opened at once, counted outside of strings.
-bool is_nested_too_deep(std::string_view text) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      in_string = c != '"';
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > kDepthMax) return true;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return false;
-}
-
 Result<Json> parse_json(std::string_view file) {
   if (file.size() > kCertificateFileBytesMax) {
     return make_error(ErrorCode::kLimitExceeded, "a certificate file has at most 256 KiB",
                       "certificate");
   }
-  if (is_nested_too_deep(file)) return malformed("nested more than 8 deep", "certificate");
+  if (is_nested_deeper_than(file, kDepthMax))
+    return malformed("nested more than 8 deep", "certificate");
   return parse_object(file, "certificate");
 }
 
@@ -422,6 +403,18 @@ Result<CertificateReport> verify_certificate(const Backend& backend, std::string
   if (!trust) return in_part(std::move(trust).error(), "trusted CA");
   auto certified = verify_chain(parts.chain, trust_ca, registered.event.block_time_ms());
   if (!certified) return in_part(std::move(certified).error(), "chain");
+  for (std::size_t i = 0; i < parts.chain.size(); ++i) {
+    const std::string field = "chain[" + std::to_string(i) + "]";
+    auto low = low_s_form(parts.chain[i]);
+    if (!low) return in_part(std::move(low).error(), field);
+    if (*low != parts.chain[i]) {
+      return refused(
+          "its signature is not in the form that a certificate file has (the s of ECDSA in the "
+          "lower "
+          "half): somebody altered it",
+          field);
+    }
+  }
   return make_report(parts, registered, document_sha256, *certified, *trust);
 }
 

@@ -5,10 +5,12 @@
 // seeded simulation can take the place of all four.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 
@@ -25,6 +27,10 @@ class Clock {
   virtual ~Clock() = default;
   [[nodiscard]] virtual std::uint64_t now_ms() = 0;        // UTC, milliseconds since 1970
   [[nodiscard]] virtual std::uint64_t monotonic_us() = 0;  // for deadlines and metrics
+  // Waits until `condition` is notified, `us` at most; it may return early. `guard` holds its
+  // mutex.
+  virtual void wait(std::condition_variable& condition, std::unique_lock<std::mutex>& guard,
+                    std::uint64_t us) = 0;
 };
 
 class Random {

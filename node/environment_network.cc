@@ -74,7 +74,8 @@ constexpr Refusal kRefusals[] = {
     {400, "malformed", "the request is not well-formed HTTP/1.1, or broke off"},
     {411, "malformed",
      "a request with a body must state its Content-Length, and send it unchunked"},
-    {413, "limit_exceeded", "the request's body is larger than the API allows"},
+    {413, "limit_exceeded",
+     "the body is larger than body_bytes_max of /v1/status: send fewer transactions a request"},
     {414, "limit_exceeded", "the request's path is longer than 512 bytes"},
     {415, "unsupported", "the body must be sent as it is: no Content-Encoding, no form"},
     {416, "malformed", "the header field Range is not well-formed: leave it out"},
@@ -85,8 +86,8 @@ constexpr Refusal kRefusals[] = {
 std::string refusal_body(int status) {
   const auto* found = std::ranges::find(kRefusals, status, &Refusal::status);
   if (found == std::end(kRefusals)) found = status >= 500 ? std::end(kRefusals) - 1 : kRefusals;
-  return std::string(R"({"error":{"code":")") + found->code + R"(","field":"","message":")" +
-         found->message + "\"}}\n";
+  return std::string(R"({"error":{"code":")") + found->code + R"(","field":")" +
+         (found->status == 413 ? "body" : "") + R"(","message":")" + found->message + "\"}}\n";
 }
 
 // A connection, which is what httplib reads a request from and writes the response to.

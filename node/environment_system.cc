@@ -26,6 +26,10 @@ class SystemClock final : public Clock {
     return static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(now).count());
   }
+  void wait(std::condition_variable& condition, std::unique_lock<std::mutex>& guard,
+            std::uint64_t us) override {
+    condition.wait_for(guard, std::chrono::microseconds(us));
+  }
 };
 
 class SystemRandom final : public Random {

@@ -2,7 +2,6 @@
 #include "node/solo_ordering.h"
 
 #include <algorithm>
-#include <chrono>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -10,7 +9,7 @@
 namespace colophon::node {
 namespace {
 
-constexpr std::chrono::seconds kRecoveryInterval{1};
+constexpr std::uint64_t kRecoveryIntervalUs = 1'000'000;
 
 }  // namespace
 
@@ -73,7 +72,9 @@ void SoloOrdering::wait_for_first(std::unique_lock<std::mutex>& guard) {
   while (!come()) {
     if (ledger_.failure().empty()) {
       arrived_.wait(guard, come);
-    } else if (!arrived_.wait_for(guard, kRecoveryInterval, come)) {
+    } else {
+      clock_.wait(arrived_, guard, kRecoveryIntervalUs);
+      if (come()) break;
       guard.unlock();
       ledger_.recover();
       guard.lock();
@@ -89,7 +90,7 @@ std::vector<SoloOrdering::Entry> SoloOrdering::next_block(std::unique_lock<std::
   while (!stopping_ && queue_.size() < config_.block_transactions_max) {
     const std::uint64_t now_us = clock_.monotonic_us();
     if (now_us >= deadline_us) break;
-    arrived_.wait_for(guard, std::chrono::microseconds(deadline_us - now_us));
+    clock_.wait(arrived_, guard, deadline_us - now_us);
   }
   const auto size = std::min<std::size_t>(queue_.size(), config_.block_transactions_max);
   const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(size);

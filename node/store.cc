@@ -19,6 +19,7 @@
 #include "node/big_endian.h"
 #include "node/bytes.h"
 #include "node/proto/transaction.pb.h"
+#include "node/store_logger.h"
 
 namespace colophon::node {
 namespace {
@@ -77,9 +78,7 @@ rocksdb::Options make_options(rocksdb::Env& disk) {
   options.write_buffer_size = kWriteBufferBytes;
   options.max_background_jobs = 2;
   options.max_open_files = 512;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.keep_log_file_num = 4;
-  options.max_log_file_size = 4 << 20;
+  options.info_log = silent_logger();
   options.compression = rocksdb::kNoCompression;  // hashes, keys and signatures do not compress
   rocksdb::BlockBasedTableOptions table;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));  // most look-ups are of new keys

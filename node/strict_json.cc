@@ -14,6 +14,25 @@ std::string shown_name(std::string_view name) {
   return std::string(name.substr(0, size));
 }
 
+bool is_nested_deeper_than(std::string_view text, int depth_max) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > depth_max) return true;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+  return false;
+}
+
 Result<nlohmann::json> parse_object(std::string_view text, std::string_view what) {
   std::vector<std::set<std::string>> open;  // member names seen, per object not yet closed
   std::optional<std::string> repeated;

@@ -20,6 +20,10 @@ namespace colophon::node {
   return text.starts_with("\xef\xbb\xbf") || text.find('\0') != std::string_view::npos;
 }
 
+// Whether more than `depth_max` objects and arrays are open at once, counted outside of strings:
+// what a reader that calls itself for each must not be given.
+[[nodiscard]] bool is_nested_deeper_than(std::string_view text, int depth_max);
+
 // Parses one JSON object. Errors: kMalformed (not JSON, not an object, a member given twice
 // anywhere).
 [[nodiscard]] Result<nlohmann::json> parse_object(std::string_view text, std::string_view what);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/x509.h"
 
+#include <openssl/bn.h>
+#include <openssl/ec.h>
+#include <openssl/ecdsa.h>
 #include <openssl/err.h>
+#include <openssl/obj_mac.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
@@ -207,6 +211,45 @@ Result<std::vector<PemBlock>> read_pem(std::string_view text) {
 }
 
 }  // namespace
+
+Result<Der> low_s_form(ByteSpan certificate_der) {
+  Der unchanged(certificate_der.begin(), certificate_der.end());
+  COLOPHON_TRY_ASSIGN(const CertificateForm form, read_certificate(certificate_der));
+  if (form.signed_with != Scheme::kEcdsaP256Sha256) return unchanged;
+  const ASN1_BIT_STRING* signature = nullptr;
+  const X509_ALGOR* algorithm = nullptr;
+  X509_get0_signature(&signature, &algorithm, form.openssl.get());
+  const unsigned char* at = ASN1_STRING_get0_data(signature);
+  const std::unique_ptr<ECDSA_SIG, decltype(&ECDSA_SIG_free)> parsed(
+      d2i_ECDSA_SIG(nullptr, &at, ASN1_STRING_length(signature)), &ECDSA_SIG_free);
+  const std::unique_ptr<EC_GROUP, decltype(&EC_GROUP_free)> group(
+      EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1), &EC_GROUP_free);
+  const std::unique_ptr<BIGNUM, decltype(&BN_free)> other_s(BN_new(), &BN_free);
+  if (!parsed || !group || !other_s ||
+      BN_sub(other_s.get(), EC_GROUP_get0_order(group.get()), ECDSA_SIG_get0_s(parsed.get())) !=
+          1) {
+    return make_error(ErrorCode::kMalformed, "not an ECDSA signature", "signature");
+  }
+  // n is odd, so s is never n - s. An s of n or more is no signature anyway.
+  if (BN_is_negative(other_s.get()) || BN_cmp(ECDSA_SIG_get0_s(parsed.get()), other_s.get()) < 0) {
+    return unchanged;
+  }
+  const auto magnitude = [](const BIGNUM* number) {
+    Der bytes(static_cast<std::size_t>(BN_num_bytes(number)));
+    BN_bn2bin(number, bytes.data());
+    return der_unsigned(bytes);
+  };
+  constexpr std::uint8_t kNoUnusedBits[] = {0};
+  const Der numbers = der(der_tag::kSequence,
+                          {magnitude(ECDSA_SIG_get0_r(parsed.get())), magnitude(other_s.get())});
+  const ByteSpan rest =
+      ByteSpan(form.tbs.data() + form.tbs.size(), certificate_der.data() + certificate_der.size());
+  DerReader reader(rest);
+  COLOPHON_TRY_ASSIGN(const DerElement identifier,
+                      reader.expect(der_tag::kSequence, "signature algorithm"));
+  return der(der_tag::kSequence,
+             {form.tbs, identifier.encoding, der(der_tag::kBitString, {kNoUnusedBits, numbers})});
+}
 
 Result<CertificateFacts> inspect_certificate(ByteSpan der) {
   COLOPHON_TRY_ASSIGN(CertificateForm form, read_certificate(der));

@@ -45,6 +45,10 @@ struct CertificateFacts {
 // The same of a root alone: what can be `root` of a chain at that time. Errors: as verify_chain.
 [[nodiscard]] Result<CertificateFacts> verify_root(ByteSpan root, std::uint64_t time_ms);
 
+// The certificate with s <= (n-1)/2 in its ECDSA signature: (r, n-s) is as valid as (r, s), and a
+// certificate file has one byte form. Any other certificate comes back as it is. Error: kMalformed.
+[[nodiscard]] Result<Der> low_s_form(ByteSpan certificate_der);
+
 // One or more PEM certificates (RFC 7468) -> DER and back. Text around the blocks is skipped; a
 // block of another kind is refused. Only the armour is checked. Errors: kMalformed, kLimitExceeded.
 [[nodiscard]] Result<std::vector<Der>> parse_pem_certificates(std::string_view pem);

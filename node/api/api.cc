@@ -224,7 +224,13 @@ Result<Digest> root_of(const Backend& backend, const InclusionProof& proof) {
 
 class Api {
  public:
-  Api(Node& node, std::vector<Der> chain) : node_(node), chain_(std::move(chain)) {}
+  Api(Node& node, std::vector<Der> chain) : node_(node), chain_(std::move(chain)) {
+    for (Der& certificate : chain_) {
+      // Every certificate file has this form; what is no certificate is refused when a file is
+      // checked.
+      if (auto low = low_s_form(certificate)) certificate = *std::move(low);
+    }
+  }
 
   [[nodiscard]] HttpResponse answer(const HttpRequest& request) const;
 

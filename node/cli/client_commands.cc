@@ -351,7 +351,7 @@ void add_log_commands(CLI::App& app, int& exit_code) {
                 options)
         ->add_option("--height", options->height, "That of this block, not the newest")
         ->check(check_decimal)
-        ->check(CLI::PositiveNumber);
+        ->check(check_positive);
   }
   {
     std::shared_ptr<LogOptions> options;
@@ -378,7 +378,7 @@ void add_log_commands(CLI::App& app, int& exit_code) {
       ->add_option("FROM", options->from, "Size of the older log")
       ->required()
       ->check(check_decimal)
-      ->check(CLI::PositiveNumber);
+      ->check(check_positive);
 }
 
 }  // namespace

@@ -60,6 +60,11 @@ std::string check_decimal(const std::string& text) {
   return "'" + printable(text) + "' is not a decimal number below 2^64";
 }
 
+std::string check_positive(const std::string& text) {
+  if (text == "0") return "must be at least 1";
+  return check_decimal(text);
+}
+
 int report(const Error& error, bool json) {
   if (json) {
     const nlohmann::json value = {{"error",

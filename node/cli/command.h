@@ -35,6 +35,7 @@ int report_unchecked(const Error& error, bool json = false);
 // A check for options that take a number: empty if `text` is a decimal number below 2^64, else what
 // is wrong. CLI11 alone takes "-1" for 2^64-1 and "010" for 8.
 [[nodiscard]] std::string check_decimal(const std::string& text);
+[[nodiscard]] std::string check_positive(const std::string& text);  // the same, and not 0
 
 // Each adds its subcommands to `app`; a subcommand's callback stores its status in `exit_code`.
 // `app` and `exit_code` outlive the parse.

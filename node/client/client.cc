@@ -10,6 +10,7 @@
 
 #include "node/base64.h"
 #include "node/hex.h"
+#include "node/strict_json.h"
 
 namespace colophon::node {
 namespace {
@@ -120,11 +121,19 @@ Result<Client::Connection::Reply> Client::Connection::send(const char* method,
 
 namespace {
 
+// What a node sends is nested a few deep. A server that is none, or worse, must not make the JSON
+// reader call itself until the stack ends.
+constexpr int kReplyDepthMax = 16;
+json parse_shallow(const std::string& body) {
+  if (is_nested_deeper_than(body, kReplyDepthMax)) return json(json::value_t::discarded);
+  return json::parse(body, nullptr, false);
+}
+
 // A success as its body; what the node refused, as the error it sent.
 template <class Reply>
 Result<std::string> accept(const std::string& url, Reply reply) {
   if (reply.status >= 200 && reply.status < 300) return std::move(reply.body);
-  const json value = json::parse(reply.body, nullptr, false);
+  const json value = parse_shallow(reply.body);
   if (value.is_object() && value.contains("error")) {
     if (auto error = error_from(value["error"])) return *std::move(error);
   }
@@ -135,7 +144,7 @@ Result<std::string> accept(const std::string& url, Reply reply) {
 }
 
 Result<json> parse_reply(const std::string& url, const std::string& body) {
-  json value = json::parse(body, nullptr, false);
+  json value = parse_shallow(body);
   if (value.is_discarded()) {
     return make_error(ErrorCode::kMalformed,
                       "answered with something that is not JSON: is this a Colophon node?", url);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <google/protobuf/message.h>
+#include <google/protobuf/unknown_field_set.h>
 
 #include <algorithm>
 #include <climits>
@@ -27,6 +28,14 @@ template <class Message>
       !message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return make_error(ErrorCode::kMalformed,
                       std::string(field) + " is truncated or is not a protobuf message of its type",
+                      std::string(field));
+  }
+  const auto& unknown = message.GetReflection()->GetUnknownFields(message);
+  if (unknown.field_count() > 0) {
+    return make_error(ErrorCode::kMalformed,
+                      std::string(field) + " has field " +
+                          std::to_string(unknown.field(0).number()) +
+                          ", which a message of its type in this version does not have",
                       std::string(field));
   }
   message.DiscardUnknownFields();

@@ -17,6 +17,7 @@
 #include "node/hex.h"
 #include "node/transaction.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/fuzz/right_inputs.h"
 #include "tests/node/certificate_forge.h"
 
 namespace colophon::node {
@@ -279,7 +280,13 @@ HttpRequest make_request(FuzzInput& input) {
                                            : std::string(fuzz::text_of(input.bytes(value % 24)));
     request.query.emplace(name, text);
   }
-  request.body = fuzz::text_of(input.rest());
+  static const std::vector<std::string> bodies = [] {
+    const std::string sent =
+        base64_encode(as_bytes(fuzz::right_transactions(fuzz::FuzzChain()).back()));
+    return std::vector<std::string>{R"({"transaction":")" + sent + "\"}",
+                                    R"({"transactions":[")" + sent + R"(","AA=="]})"};
+  }();
+  request.body = fuzz::choose_text(input, bodies, ',');
   return request;
 }
 

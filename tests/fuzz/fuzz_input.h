@@ -73,6 +73,19 @@ inline ByteSpan bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
+// Bytes that readers of text are known to stumble over.
+inline constexpr std::string_view kStumblingBlocks[] = {std::string_view("\0", 1),
+                                                        "\n",
+                                                        "\r\n",
+                                                        " ",
+                                                        "\"",
+                                                        "\\",
+                                                        "\xef\xbb\xbf",
+                                                        "\xff",
+                                                        "%25",
+                                                        "=",
+                                                        "0"};
+
 // Up to `count_max` edits of `bytes` (a std::string or a vector of bytes): bits flipped, bytes set,
 // put in and taken out, pieces repeated and the end cut off.
 template <class Bytes>
@@ -83,9 +96,9 @@ void edit(Bytes& bytes, FuzzInput& input, int count_max = 8) {
     const std::size_t at = input.choice(std::min<std::size_t>(bytes.size() + 1, 1U << 16));
     const auto here = bytes.begin() + static_cast<std::ptrdiff_t>(at);
     const bool inside = at < bytes.size();
-    switch (what % 6) {
+    switch (what % 7) {
       case 0:
-        if (inside) *here = static_cast<Byte>(*here ^ (1 << (what / 6 % 8)));
+        if (inside) *here = static_cast<Byte>(*here ^ (1 << (what / 7 % 8)));
         break;
       case 1:
         if (inside) *here = static_cast<Byte>(input.byte());
@@ -97,6 +110,11 @@ void edit(Bytes& bytes, FuzzInput& input, int count_max = 8) {
         if (inside) bytes.erase(here);
         break;
       case 4: {
+        const std::string_view block = kStumblingBlocks[input.choice(std::size(kStumblingBlocks))];
+        bytes.insert(here, block.begin(), block.end());
+        break;
+      }
+      case 5: {
         const std::size_t length = std::min<std::size_t>(input.byte(), bytes.size() - at);
         const Bytes piece(here, here + static_cast<std::ptrdiff_t>(length));
         bytes.insert(here, piece.begin(), piece.end());

@@ -213,6 +213,7 @@ inline std::vector<std::string> right_uris() {
       "pkcs11:token=colophon;manufacturer=a;serial=1;model=b;slot-id=7;slot-manufacturer=c;"
       "slot-description=d;object=node%20key;id=%01%ff;type=private;x-one=two?module-path="
       "/usr/lib/softhsm/libsofthsm2.so&module-name=e&pin-source=file:/run/pin&x-three=",
+      "pkcs11:x-a=%25%3b%26%3d%2f%3a;x-b=:[]@!$'()*+,=&?x-c=%25%2f%23%3f/?:|%00",
       "pkcs11:token=S3CR3T;object=k?module-name=m", "pkcs11:"};
 }
 

@@ -68,10 +68,12 @@ void write_ledger(Corpora& corpora) {
     corpora.write("contract", choices + kAsItIs, call.payload);
     corpora.write("contract", choices + kEdited + which++, std::string("\0\x0a\0", 3));
   }
-  const std::string sent = node::base64_encode(bytes_of(right_transactions(chain).back()));
   const std::string submit("\x0f\0", 2);
-  corpora.write("api", submit, "{\"transaction\":\"" + sent + "\"}");
-  corpora.write("api", submit, "{\"transactions\":[\"" + sent + "\",\"AA==\"]}");
+  const std::string sent = node::base64_encode(bytes_of(right_transactions(chain).back()));
+  corpora.write("api", submit + kAsItIs, "{\"transaction\":\"" + sent + "\"}");
+  for (char body = 0; body < 2; ++body) {
+    corpora.write("api", submit + kEdited + body, std::string("\0\1\1", 3));
+  }
   for (char path = 0; path < 17; ++path) {
     corpora.write("api", {path, 0}, "");
     corpora.write("api", {path, '\x08', 3, 2, 4, 5}, "");  // index=2, size=5

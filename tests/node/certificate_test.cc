@@ -2,11 +2,15 @@
 #include "node/certificate.h"
 
 #include <gtest/gtest.h>
+#include <openssl/bn.h>
+#include <openssl/ecdsa.h>
+#include <openssl/x509.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -688,6 +692,50 @@ TEST(CertificateChain, WhoIsNoCaCertifiesNoLog) {
                                {test::utc_time("260101000000Z"), test::utc_time("260201000000Z")});
             }),
             (Refusal{ErrorCode::kExpired, "chain"}));
+}
+
+// The same certificate with the other s that its ECDSA signature can have.
+Der with_other_s(const Der& certificate) {
+  const unsigned char* at = certificate.data();
+  const std::unique_ptr<X509, decltype(&X509_free)> parsed(
+      d2i_X509(nullptr, &at, static_cast<long>(certificate.size())), &X509_free);
+  const ASN1_BIT_STRING* signature = nullptr;
+  X509_get0_signature(&signature, nullptr, parsed.get());
+  at = ASN1_STRING_get0_data(signature);
+  const std::unique_ptr<ECDSA_SIG, decltype(&ECDSA_SIG_free)> numbers(
+      d2i_ECDSA_SIG(nullptr, &at, ASN1_STRING_length(signature)), &ECDSA_SIG_free);
+  const std::unique_ptr<EC_GROUP, decltype(&EC_GROUP_free)> group(
+      EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1), &EC_GROUP_free);
+  const std::unique_ptr<BIGNUM, decltype(&BN_free)> s(BN_new(), &BN_free);
+  BN_sub(s.get(), EC_GROUP_get0_order(group.get()), ECDSA_SIG_get0_s(numbers.get()));
+  const auto integer = [](const BIGNUM* number) {
+    Der bytes(static_cast<std::size_t>(BN_num_bytes(number)));
+    BN_bn2bin(number, bytes.data());
+    return der_unsigned(bytes);
+  };
+  const Der value =
+      der(der_tag::kSequence, {integer(ECDSA_SIG_get0_r(numbers.get())), integer(s.get())});
+  DerReader reader(must(der_content(certificate, der_tag::kSequence, "certificate")));
+  const DerElement tbs = must(reader.next("tbs"));
+  const DerElement algorithm = must(reader.next("algorithm"));
+  constexpr std::uint8_t kNoUnusedBits[] = {0};
+  return der(der_tag::kSequence,
+             {tbs.encoding, algorithm.encoding, der(der_tag::kBitString, {kNoUnusedBits, value})});
+}
+
+// (r, n - s) verifies where (r, s) does: without a rule, anyone could make a second file of one
+// certificate.
+TEST(CertificateChain, HasOneFormOfEachSignature) {
+  LogOptions options;
+  options.ca_type = hsm::KeyType::kP256;
+  SmallLog log(options);
+  ASSERT_TRUE(log.verify(log.file()).ok());
+  const Der low = log.parts.chain[0];
+  const Der high = with_other_s(low);
+  ASSERT_TRUE(verify_chain({high}, log.ca_certificate, options.block_time_ms).ok());  // as good
+  log.parts.chain = {high};
+  EXPECT_EQ(refusal(log.verify(log.file())), (Refusal{kRefused, "chain[0]"}));
+  EXPECT_EQ(must(low_s_form(high)), low);
 }
 
 TEST(CertificateChain, PathLengthIsKept) {

@@ -148,6 +148,15 @@ TEST(Client, KnowsWhatIsNoNode) {
   EXPECT_EQ(client_of(noise).get("/").error().code, ErrorCode::kUnavailable);
 }
 
+// A hundred thousand brackets would end the JSON library's stack.
+TEST(Client, RefusesRepliesNestedDeep) {
+  const std::string deep = "{\"id\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
+  for (const int status : {200, 404}) {
+    const RawServer server([&](const std::string&) { return http(status, deep); });
+    EXPECT_EQ(client_of(server).get("/").error().code, ErrorCode::kMalformed) << status;
+  }
+}
+
 TEST(Client, SaysWhatToDoWhenNoNodeIsThere) {
   std::string url;
   {

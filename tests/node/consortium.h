@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -32,6 +34,11 @@ class SetClock final : public Clock {
   explicit SetClock(std::uint64_t time_ms = kGenesisMs + 1) : now_us_(time_ms * 1000) {}
   std::uint64_t now_ms() override { return now_us_ / 1000; }
   std::uint64_t monotonic_us() override { return now_us_; }
+  // Real time: what is set is only what the clock says.
+  void wait(std::condition_variable& condition, std::unique_lock<std::mutex>& guard,
+            std::uint64_t us) override {
+    condition.wait_for(guard, std::chrono::microseconds(us));
+  }
   void advance_ms(std::uint64_t ms) { now_us_ += ms * 1000; }
 
  private:

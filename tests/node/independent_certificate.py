@@ -692,6 +692,9 @@ def verify(file, document, trust_der, salt=None):
     require(inclusion_root(sha256(b"\x00" + leaf), parts["index"], size, proof) == root,
             "the proof does not lead to the checkpoint's root")
     chain = [log_key] + [Certificate(der, f"chain[{i}]") for i, der in enumerate(ders) if i > 0]
+    for certificate in chain:
+        require(certificate.signature_scheme == ED25519 or certificate.s <= (N256 - 1) // 2,
+                f"{certificate.what}: s of its ECDSA signature is in the upper half")
     verify_chain(chain, Certificate(trust_der, "the trusted CA"), block_time_ms)
     return event
 

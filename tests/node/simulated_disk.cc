@@ -181,8 +181,11 @@ class SyncedNames final : public rocksdb::Directory {
 
 }  // namespace
 
-SimulatedDisk::SimulatedDisk(std::uint64_t seed)
-    : EnvWrapper(Env::Default()), random_(seed), directories_{"/"}, durable_directories_{"/"} {}
+SimulatedDisk::SimulatedDisk(std::uint64_t seed) : EnvWrapper(Env::Default()), random_(seed) {
+  const auto root = std::make_shared<Inode>();
+  root->is_directory = true;
+  names_["/"] = durable_names_["/"] = root;
+}
 SimulatedDisk::~SimulatedDisk() = default;
 
 // --- faults --------------------------------------------------------------------------------------
@@ -313,30 +316,19 @@ void SimulatedDisk::tear(Inode& inode) {
 
 void SimulatedDisk::restart_after_power_cut() {
   const std::scoped_lock guard(mutex_);
-  std::set<std::string> all;
-  for (const auto& [path, inode] : names_) all.insert(path);
-  for (const auto& [path, inode] : durable_names_) all.insert(path);
-  Names left;
-  for (const std::string& path : all) {
-    const auto volatile_name = names_.find(path);
-    const auto durable_name = durable_names_.find(path);
-    const bool changed =
-        (volatile_name == names_.end()) != (durable_name == durable_names_.end()) ||
-        (volatile_name != names_.end() && volatile_name->second != durable_name->second);
-    const bool take_volatile = changed ? draw(2) == 0 : true;
-    if (take_volatile && volatile_name != names_.end()) left.insert(*volatile_name);
-    if (!take_volatile && durable_name != durable_names_.end()) left.insert(*durable_name);
+  for (auto& [directory, changes] : unsynced_changes_) {
+    changes.resize(draw(changes.size() + 1));
+    for (const Change& change : changes) apply(change, durable_names_);
   }
-  for (const std::string& path : directories_) {
-    if (!durable_directories_.contains(path) && draw(2) == 0) durable_directories_.insert(path);
-  }
-  directories_ = durable_directories_;
-  std::erase_if(left, [&](const auto& name) { return !directories_.contains(parent(name.first)); });
+  unsynced_changes_.clear();
+  std::erase_if(durable_names_, [&](const auto& name) {  // with their directory
+    return name.first != "/" && !durable_names_.contains(parent(name.first));
+  });
   std::set<Inode*> torn;
-  for (const auto& [path, inode] : left) {
+  for (const auto& [path, inode] : durable_names_) {
     if (torn.insert(inode.get()).second) tear(*inode);
   }
-  names_ = durable_names_ = std::move(left);
+  names_ = durable_names_;
   dead_ = false;
   last_operation_.reset();
   ++life_;
@@ -348,7 +340,9 @@ void SimulatedDisk::restart_after_power_cut() {
 std::set<std::string> SimulatedDisk::files() const {
   const std::scoped_lock guard(mutex_);
   std::set<std::string> paths;
-  for (const auto& [path, inode] : names_) paths.insert(path);
+  for (const auto& [path, inode] : names_) {
+    if (!inode->is_directory) paths.insert(path);
+  }
   return paths;
 }
 
@@ -362,12 +356,13 @@ void SimulatedDisk::put(const std::string& path, std::string content) {
   auto inode = std::make_shared<Inode>();
   inode->durable = content;
   inode->data = std::move(content);
-  names_[path] = durable_names_[path] = std::move(inode);
+  change_names({"", path, inode});
+  durable_names_[path] = std::move(inode);
 }
 
 void SimulatedDisk::remove(const std::string& path) {
   const std::scoped_lock guard(mutex_);
-  names_.erase(path);
+  change_names({path, "", nullptr});
   durable_names_.erase(path);
 }
 
@@ -383,10 +378,34 @@ Status SimulatedDisk::find(const std::string& path, std::shared_ptr<Inode>* inod
 
 Status SimulatedDisk::create(const std::string& path, std::shared_ptr<Inode>* inode) {
   if (auto status = begin_operation(); !status.ok()) return status;
-  if (!directories_.contains(parent(plain(path)))) return no_file(path);
+  if (!is_directory(parent(plain(path)))) return no_file(path);
   *inode = std::make_shared<Inode>();
-  names_[plain(path)] = *inode;
+  change_names({"", plain(path), *inode});
   return Status::OK();
+}
+
+Status SimulatedDisk::erase(const std::string& path, bool directory) {
+  if (auto status = begin_operation(); !status.ok()) return status;
+  const auto found = names_.find(plain(path));
+  if (found == names_.end() || found->second->is_directory != directory) return no_file(path);
+  change_names({plain(path), "", nullptr});
+  return Status::OK();
+}
+
+bool SimulatedDisk::is_directory(const std::string& path) const {
+  const auto found = names_.find(path);
+  return found != names_.end() && found->second->is_directory;
+}
+
+void SimulatedDisk::change_names(Change change) {
+  apply(change, names_);
+  const std::string& path = change.added.empty() ? change.removed : change.added;
+  unsynced_changes_[parent(path)].push_back(std::move(change));
+}
+
+void SimulatedDisk::apply(const Change& change, Names& names) {
+  if (!change.removed.empty()) names.erase(change.removed);
+  if (!change.added.empty()) names[change.added] = change.inode;
 }
 
 Status SimulatedDisk::NewSequentialFile(const std::string& path,
@@ -454,18 +473,13 @@ Status SimulatedDisk::NewDirectory(const std::string& path,
                                    std::unique_ptr<rocksdb::Directory>* directory) {
   const std::scoped_lock guard(mutex_);
   if (dead_) return dead();
-  if (!directories_.contains(plain(path))) return no_file(path);
+  if (!is_directory(plain(path))) return no_file(path);
   *directory = std::make_unique<SyncedNames>([this, path = plain(path), life = life_] {
     const std::scoped_lock inner(mutex_);
     if (life != life_) return dead();
     if (auto status = begin_operation(); !status.ok()) return status;
-    std::erase_if(durable_names_, [&](const auto& name) { return parent(name.first) == path; });
-    for (const auto& name : names_) {
-      if (parent(name.first) == path) durable_names_.insert(name);
-    }
-    for (const std::string& one : directories_) {
-      if (parent(one) == path) durable_directories_.insert(one);
-    }
+    for (const Change& change : unsynced_changes_[path]) apply(change, durable_names_);
+    unsynced_changes_.erase(path);
     return Status::OK();
   });
   return Status::OK();
@@ -474,29 +488,25 @@ Status SimulatedDisk::NewDirectory(const std::string& path,
 Status SimulatedDisk::FileExists(const std::string& path) {
   const std::scoped_lock guard(mutex_);
   if (dead_) return dead();
-  if (names_.contains(plain(path)) || directories_.contains(plain(path))) return Status::OK();
-  return Status::NotFound(path);
+  return names_.contains(plain(path)) ? Status::OK() : Status::NotFound(path);
 }
 
 Status SimulatedDisk::GetChildren(const std::string& path, std::vector<std::string>* names) {
   const std::scoped_lock guard(mutex_);
   if (dead_) return dead();
   names->clear();
-  if (!directories_.contains(plain(path))) return Status::NotFound(path);
-  const auto add = [&](const std::string& child) {
+  if (!is_directory(plain(path))) return Status::NotFound(path);
+  for (const auto& [child, inode] : names_) {
     if (child != "/" && parent(child) == plain(path)) {
       names->push_back(child.substr(child.rfind('/') + 1));
     }
-  };
-  for (const auto& [child, inode] : names_) add(child);
-  for (const std::string& child : directories_) add(child);
+  }
   return Status::OK();
 }
 
 Status SimulatedDisk::DeleteFile(const std::string& path) {
   const std::scoped_lock guard(mutex_);
-  if (auto status = begin_operation(); !status.ok()) return status;
-  return names_.erase(plain(path)) > 0 ? Status::OK() : no_file(path);
+  return erase(path, /*directory=*/false);
 }
 
 Status SimulatedDisk::Truncate(const std::string& path, size_t size) {
@@ -510,9 +520,10 @@ Status SimulatedDisk::Truncate(const std::string& path, size_t size) {
 
 Status SimulatedDisk::CreateDir(const std::string& path) {
   const std::scoped_lock guard(mutex_);
-  if (auto status = begin_operation(); !status.ok()) return status;
-  if (!directories_.contains(parent(plain(path)))) return no_file(path);
-  if (!directories_.insert(plain(path)).second) return Status::IOError("file exists", path);
+  if (names_.contains(plain(path))) return Status::IOError("file exists", path);
+  std::shared_ptr<Inode> inode;
+  if (auto status = create(path, &inode); !status.ok()) return status;
+  inode->is_directory = true;
   return Status::OK();
 }
 
@@ -520,15 +531,14 @@ Status SimulatedDisk::CreateDirIfMissing(const std::string& path) {
   {
     const std::scoped_lock guard(mutex_);
     if (dead_) return dead();
-    if (directories_.contains(plain(path))) return Status::OK();
+    if (is_directory(plain(path))) return Status::OK();
   }
   return CreateDir(path);
 }
 
 Status SimulatedDisk::DeleteDir(const std::string& path) {
   const std::scoped_lock guard(mutex_);
-  if (auto status = begin_operation(); !status.ok()) return status;
-  return directories_.erase(plain(path)) > 0 ? Status::OK() : no_file(path);
+  return erase(path, /*directory=*/true);
 }
 
 Status SimulatedDisk::GetFileSize(const std::string& path, uint64_t* size) {
@@ -551,8 +561,7 @@ Status SimulatedDisk::RenameFile(const std::string& from, const std::string& to)
   std::shared_ptr<Inode> inode;
   if (auto status = find(from, &inode); !status.ok()) return status;
   if (auto status = begin_operation(); !status.ok()) return status;
-  names_.erase(plain(from));
-  names_[plain(to)] = std::move(inode);
+  change_names({plain(from), plain(to), std::move(inode)});
   return Status::OK();
 }
 
@@ -563,7 +572,7 @@ Status SimulatedDisk::LinkFile(const std::string& from, const std::string&) {
 Status SimulatedDisk::LockFile(const std::string& path, rocksdb::FileLock** lock) {
   const std::scoped_lock guard(mutex_);
   if (dead_) return dead();
-  if (!directories_.contains(parent(plain(path)))) return no_file(path);
+  if (!is_directory(parent(plain(path)))) return no_file(path);
   if (!locked_.insert(plain(path)).second) return Status::IOError("lock held", path);
   *lock = new Lock(plain(path));
   return Status::OK();
@@ -581,11 +590,11 @@ Status SimulatedDisk::NewLogger(const std::string&, std::shared_ptr<rocksdb::Log
   return Status::OK();
 }
 
-Status SimulatedDisk::IsDirectory(const std::string& path, bool* is_directory) {
+Status SimulatedDisk::IsDirectory(const std::string& path, bool* answer) {
   const std::scoped_lock guard(mutex_);
   if (dead_) return dead();
-  *is_directory = directories_.contains(plain(path));
-  return *is_directory || names_.contains(plain(path)) ? Status::OK() : Status::NotFound(path);
+  *answer = is_directory(plain(path));
+  return names_.contains(plain(path)) ? Status::OK() : Status::NotFound(path);
 }
 
 Status SimulatedDisk::GetFreeSpace(const std::string&, uint64_t* bytes) {

@@ -101,7 +101,7 @@ class SimulatedDisk final : public rocksdb::EnvWrapper {
   rocksdb::Status UnlockFile(rocksdb::FileLock* lock) override;
   rocksdb::Status NewLogger(const std::string& path,
                             std::shared_ptr<rocksdb::Logger>* logger) override;
-  rocksdb::Status IsDirectory(const std::string& path, bool* is_directory) override;
+  rocksdb::Status IsDirectory(const std::string& path, bool* answer) override;
   rocksdb::Status GetFreeSpace(const std::string& path, uint64_t* bytes) override;
   rocksdb::Status GetAbsolutePath(const std::string& path, std::string* absolute) override;
 
@@ -111,8 +111,14 @@ class SimulatedDisk final : public rocksdb::EnvWrapper {
     std::string data;
     std::string durable;
     bool overwritten = false;  // below durable.size() since the last sync
+    bool is_directory = false;
   };
   using Names = std::map<std::string, std::shared_ptr<Inode>>;
+  // What an operation did to the names of one directory.
+  struct Change {
+    std::string removed, added;  // empty: none
+    std::shared_ptr<Inode> inode;
+  };
 
   // All under mutex_.
   rocksdb::Status begin_operation();
@@ -120,6 +126,10 @@ class SimulatedDisk final : public rocksdb::EnvWrapper {
   rocksdb::Status sync(Inode& inode);
   rocksdb::Status find(const std::string& path, std::shared_ptr<Inode>* inode) const;
   rocksdb::Status create(const std::string& path, std::shared_ptr<Inode>* inode);
+  rocksdb::Status erase(const std::string& path, bool directory);
+  [[nodiscard]] bool is_directory(const std::string& path) const;
+  void change_names(Change change);
+  static void apply(const Change& change, Names& names);
   void tear(Inode& inode);
   std::uint64_t draw(std::uint64_t below);
 
@@ -127,8 +137,8 @@ class SimulatedDisk final : public rocksdb::EnvWrapper {
   std::mt19937_64 random_;
   Names names_;
   Names durable_names_;
-  std::set<std::string> directories_;
-  std::set<std::string> durable_directories_;
+  // By directory, in order: a power cut leaves the first so many of them, as a journal would.
+  std::map<std::string, std::vector<Change>> unsynced_changes_;
   std::set<std::string> locked_;
   bool dead_ = false;
   std::uint64_t life_ = 0;  // files opened in another one are inert

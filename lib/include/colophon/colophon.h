@@ -118,7 +118,7 @@ colophon_status colophon_key_registry_create(const colophon_backend* backend,
                                              colophon_key_registry** registry);
 void colophon_key_registry_free(colophon_key_registry* registry);
 /* Validates and enrols a key; an already enrolled one gives its existing id. `sm2_id` is read with
- * COLOPHON_SM2_SM3 only; null means the default id. Ids are never 0. */
+ * COLOPHON_SM2_SM3 only; null means the default id, whatever its size. Ids are never 0. */
 colophon_status colophon_key_registry_add(colophon_key_registry* registry, uint8_t scheme,
                                           const uint8_t* public_key, size_t public_key_size,
                                           const uint8_t* sm2_id, size_t sm2_id_size,

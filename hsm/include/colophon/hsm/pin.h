@@ -46,7 +46,8 @@ Stream& operator<<(Stream&, const Pin&) = delete;
 // Where to read the PIN when it is needed. A value: copy it freely, it holds no secret.
 class PinSource {
  public:
-  // The file's bytes less exactly one trailing newline. A file others may read or write is refused.
+  // The file's bytes less exactly one trailing newline. A file that others than owner and
+  // group may read, or others than the owner may write, is refused.
   [[nodiscard]] static PinSource file(std::string path);
   // The value of an environment variable.
   [[nodiscard]] static PinSource environment(std::string variable);
