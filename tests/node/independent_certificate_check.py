@@ -51,6 +51,7 @@ class SmallOrderKey(Ed25519Key):
 
 class P256Key:
     scheme = ic.ECDSA_P256
+    high_s = False
 
     def __init__(self, seed):
         self.d = int.from_bytes(sha256(seed.encode()), "big") % ic.N256
@@ -63,6 +64,8 @@ class P256Key:
         k = int.from_bytes(sha256(b"k" + message), "big") % ic.N256
         r = ic.p256_mul(k, ic.G256)[0] % ic.N256
         s = pow(k, -1, ic.N256) * (int.from_bytes(sha256(message), "big") + r * self.d) % ic.N256
+        # Of the two that are as valid, the one that certificate files have; or the other.
+        s = max(s, ic.N256 - s) if self.high_s else min(s, ic.N256 - s)
         return der(ic.SEQUENCE, der_number(r), der_number(s))
 
 
@@ -381,6 +384,10 @@ def chain_cases():
     middle = issue("Middle", MIDDLE, CA_NAME, CA, ca=True)
     under_middle = issue(ORIGIN, LOG, "Middle", MIDDLE)
     yield case("P-256 CA", True, [leaf_certificate(P256_CA)], P256_ROOT)
+    P256_CA.high_s = True
+    other_s = leaf_certificate(P256_CA)
+    P256_CA.high_s = False
+    yield case("P-256 CA, n - s", False, [other_s], P256_ROOT)
     yield case("a CA between", True, [under_middle, middle])
     yield case("a CA between, left out", False, [under_middle])
     yield case("out of order", False, [middle, under_middle])
