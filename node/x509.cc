@@ -177,6 +177,9 @@ Result<std::vector<PemBlock>> read_pem(std::string_view text) {
   const auto malformed = [](std::string message) {
     return make_error(ErrorCode::kMalformed, std::move(message), "PEM");
   };
+  // As OpenSSL does: else the block behind the mark would be taken for text around the blocks.
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   std::vector<PemBlock> blocks;
   while (!text.empty()) {
     const std::string_view begin = take_line(text);

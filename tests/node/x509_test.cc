@@ -598,6 +598,9 @@ TEST(Pem, WhatIsWrittenReadsBackAndTextAroundIsSkipped) {
   std::string windows = "subject=CA\r\n";
   for (const char c : pem + pem) windows += c == '\n' ? "\r\n" : std::string(1, c);
   EXPECT_EQ(must(parse_pem_certificates(windows)), (std::vector<Der>{certificate, certificate}));
+  // The first block is not lost behind a byte order mark: found by fuzzing.
+  EXPECT_EQ(must(parse_pem_certificates("\xef\xbb\xbf" + pem + pem)),
+            (std::vector<Der>{certificate, certificate}));
 }
 
 TEST(Pem, BrokenArmourIsRefused) {
