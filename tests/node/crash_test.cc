@@ -25,7 +25,6 @@
 #include <utility>
 #include <vector>
 
-#include "colophon/hsm/token.h"
 #include "node/base64.h"
 #include "node/client/client.h"
 #include "node/environment.h"
@@ -255,30 +254,44 @@ class ProgramCrashTest : public CrashTest {
     for (std::size_t at = 0; at < text.size(); at += 64) pem += text.substr(at, 64) + "\n";
     return pem + "-----END PUBLIC KEY-----\n";
   }
+  std::string read(const std::string& path) const {
+    std::stringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+  }
+  static void run(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), COLOPHON_PROGRAM);
+    Process process(arguments);
+    EXPECT_EQ(process.wait(), 0) << ::testing::PrintToString(arguments);
+  }
   void make_chain(const colophon::test::SoftHsmToken& token) {
-    const auto uri = must(hsm::parse_uri(token.token_uri()));
-    const auto key = must(hsm::generate_key(uri, hsm::PinSource::file(token.pin_file()),
-                                            {hsm::KeyType::kEd25519, "log", {}}));
-    write("log.pem", to_pem(consortium_.log_certificate(*key.public_key)));
+    const std::string folder = directory_.path() + "/";
+    run({"hsm", "keygen", "--token", token.token_uri(), "--type", "ed25519", "--label", "log",
+         "--pin-file", token.pin_file()});
+    run({"hsm", "public-key", "--key", token.key_uri("log"), "--pin-file", token.pin_file(),
+         "--out", folder + "log_key.pem"});
+    const Der log_key = must(parse_pem_public_key(read(folder + "log_key.pem")));
+    write("log.pem", to_pem(consortium_.log_certificate(log_key)));
     write("administrator.pem",
           pem_public_key(must(consortium_.administrator->public_key().to_spki_der())));
-    Process init({COLOPHON_PROGRAM, "node", "init", "--data", data_, "--chain-id",
-                  consortium_.genesis.chain_id, "--administrator-key",
-                  directory_.path() + "/administrator.pem", "--certificate-chain",
-                  directory_.path() + "/log.pem", "--listen", "127.0.0.1:0", "--key",
-                  token.key_uri("log"), "--pin-file", token.pin_file()});
-    ASSERT_EQ(init.wait(), 0);
-    std::stringstream text;
-    text << std::ifstream(data_ + "/genesis.json").rdbuf();
-    consortium_.genesis = must(parse_genesis(text.str()));
+    run({"node", "init", "--data", data_, "--chain-id", consortium_.genesis.chain_id,
+         "--administrator-key", folder + "administrator.pem", "--certificate-chain",
+         folder + "log.pem", "--listen", "127.0.0.1:0", "--key", token.key_uri("log"), "--pin-file",
+         token.pin_file()});
+    consortium_.genesis = must(parse_genesis(read(data_ + "/genesis.json")));
   }
 };
 
 TEST_F(ProgramCrashTest, TheProgramKilledLosesNothing) {
   if (!colophon::test::SoftHsmToken::available()) GTEST_SKIP() << "SoftHSM is not installed";
+  // SoftHSM 2.6.1 loses an ASN.1 string with each Ed25519 signature.
+  const char* options = std::getenv("ASAN_OPTIONS");
+  const std::string without_leaks =
+      std::string(options == nullptr ? "" : options) + ":detect_leaks=0";
+  ASSERT_EQ(::setenv("ASAN_OPTIONS", without_leaks.c_str(), 1), 0);  // of the children
   const colophon::test::SoftHsmToken token("crash");
   make_chain(token);
-  if (HasFatalFailure()) return;
+  if (HasFailure()) return;
   command_ = {COLOPHON_PROGRAM, "node", "start", "--data", data_};
   survive(6);
 }

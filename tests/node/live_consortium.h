@@ -63,8 +63,7 @@ class LiveConsortium {
   // A CA of the log key's certificate, or of the members'.
   [[nodiscard]] Der ca_certificate() { return must(create_ca(request("Live CA"), *ca)); }
   // The log key's: what a certificate file carries.
-  [[nodiscard]] Der log_certificate(const hsm::PublicKey& key) {
-    const Der spki = must(key.to_spki_der());
+  [[nodiscard]] Der log_certificate(const Der& spki) {
     return must(issue_certificate(request(genesis.chain_id), spki, ca_certificate(), *ca));
   }
 

@@ -47,7 +47,8 @@ class Server {
     node_ = *std::move(node);
     auto listener = environment_.network.serve_http(
         "127.0.0.1", 0, kApiBodyBytesMax,
-        make_api(*node_, {consortium_.log_certificate(consortium_.log_key->public_key())}));
+        make_api(*node_, {consortium_.log_certificate(
+                             must(consortium_.log_key->public_key().to_spki_der()))}));
     if (!listener) return fail(listener.error());
     listener_ = *std::move(listener);
     std::cout << "listening on http://127.0.0.1:" << listener_->port() << std::endl;
