@@ -22,6 +22,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -99,11 +100,15 @@ class Connection final : public httplib::Stream {
   enum class Arrival { kNothing, kRequest, kTooLarge, kEnd };
   // Takes what has come in, without waiting.
   Arrival receive() {
-    char buffer[4096];
+    char buffer[16384];
     const ssize_t got = ::recv(fd(), buffer, sizeof buffer, MSG_DONTWAIT);
     if (got == 0) return Arrival::kEnd;
     if (got < 0) {
       return errno == EAGAIN || errno == EINTR ? Arrival::kNothing : Arrival::kEnd;
+    }
+    if (draining_) {
+      dropped_ += static_cast<std::size_t>(got);
+      return dropped_ > kDrainBytesMax ? Arrival::kEnd : Arrival::kNothing;
     }
     if (unread().empty()) idle_until = Clock::now() + kHeaderMax;
     received_.erase(0, read_);
@@ -125,26 +130,23 @@ class Connection final : public httplib::Stream {
     write_until_.reset();
   }
 
-  // After a reply to a request whose body was not read: closing at once could take the reply from a
-  // peer that is still sending.
-  void drain() {
+  // After a reply to a request that was not read to its end: closing at once could take the reply
+  // from a peer that is still sending. From here on all that comes is dropped.
+  void start_draining() {
     ::shutdown(fd(), SHUT_WR);
-    read_until_ = Clock::now() + kDrainMax;
-    char buffer[16384];
-    std::size_t dropped = 0;
-    while (dropped < kDrainBytesMax) {
-      const ssize_t got = read(buffer, sizeof buffer);
-      if (got <= 0) return;
-      dropped += static_cast<std::size_t>(got);
-    }
+    received_.clear();
+    read_ = 0;
+    draining_ = true;
+    idle_until = Clock::now() + kDrainMax;
   }
+  [[nodiscard]] bool is_draining() const { return draining_; }
   void send_refusal(int status) {
     const std::string body = refusal_body(status);
     const std::string reply = "HTTP/1.1 " + std::to_string(status) +
                               " Refused\r\nContent-Type: application/json\r\nContent-Length: " +
                               std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n" + body;
     (void)::send(fd(), reply.data(), reply.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    ::shutdown(fd(), SHUT_WR);
+    start_draining();
   }
   [[nodiscard]] int fd() const { return socket_.get(); }
 
@@ -203,6 +205,8 @@ class Connection final : public httplib::Stream {
   Descriptor socket_;
   std::string received_;
   std::size_t read_ = 0;  // bytes of received_
+  bool draining_ = false;
+  std::size_t dropped_ = 0;
   Clock::time_point read_until_;
   std::optional<Clock::time_point> write_until_;
 
@@ -241,7 +245,7 @@ class Worker final : private httplib::Server {
     });
   }
 
-  // False: the connection must be closed.
+  // False: the connection must be closed now.
   bool serve(Connection& connection) {
     connection.begin_request();
     at_boundary_ = false;
@@ -255,8 +259,11 @@ class Worker final : private httplib::Server {
     } catch (const std::exception&) {
       return false;  // out of memory while the header was read
     }
-    if (written && !at_boundary_) connection.drain();
-    return written && at_boundary_ && !closed;
+    if (written && !at_boundary_) {
+      connection.start_draining();
+      return true;
+    }
+    return written && !closed;
   }
 
  private:
@@ -354,8 +361,14 @@ class SystemListener final : public HttpListener {
     COLOPHON_TRY(bind(host, port));
     wake_ = Descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (wake_.get() < 0) return bind_error(host, port, errno);
-    threads_.emplace_back([this] { wait_for_requests(); });
-    for (std::size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { work(); });
+    try {
+      threads_.emplace_back([this] { wait_for_requests(); });
+      for (std::size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { work(); });
+    } catch (const std::system_error& error) {
+      return make_error(ErrorCode::kUnavailable,
+                        "cannot start the threads of the HTTP server: " + std::string(error.what()),
+                        "listen");
+    }
     return {};
   }
 
@@ -490,7 +503,7 @@ bool SystemListener::take_returned() {
   (void)!::read(wake_.get(), &ignored, sizeof ignored);
   const std::scoped_lock guard(mutex_);
   for (auto& connection : returned_) {
-    connection->idle_until = Clock::now() + kIdleMax;
+    if (!connection->is_draining()) connection->idle_until = Clock::now() + kIdleMax;
     idle_.push_back(std::move(connection));
   }
   returned_.clear();
@@ -543,9 +556,10 @@ void SystemListener::wait_for_requests() {
       if (arrival == Connection::Arrival::kRequest) {
         const std::scoped_lock guard(mutex_);
         enqueue(std::move(connection));
-      } else if (arrival == Connection::Arrival::kTooLarge) {
-        connection->send_refusal(431);
-      } else if (arrival == Connection::Arrival::kNothing && connection->idle_until > now) {
+        continue;
+      }
+      if (arrival == Connection::Arrival::kTooLarge) connection->send_refusal(431);
+      if (arrival != Connection::Arrival::kEnd && connection->idle_until > now) {
         kept.push_back(std::move(connection));
       }
     }

@@ -112,6 +112,24 @@ inline std::vector<std::string> right_genesis() {
 
 // --- keys and certificates -----------------------------------------------------------------------
 
+// Signed with the larger of the two s that an ECDSA signature can have.
+inline node::Der with_high_s(const node::test::CertificateDraft& draft, hsm::Signer& signer) {
+  constexpr std::string_view kOrder =
+      "\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff"
+      "\xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51";
+  hsm::Signature signature = node::test::must(signer.sign(draft.tbs()));
+  int borrow = 0;
+  for (std::size_t i = 32; i-- > 0;) {
+    const int difference = bytes_of({kOrder.data(), 32})[i] - signature[32 + i] - borrow;
+    signature[32 + i] = static_cast<std::uint8_t>(difference);
+    borrow = difference < 0 ? 1 : 0;
+  }
+  return draft.with_signature(
+      draft.tbs(),
+      node::der(node::der_tag::kSequence, {node::der_unsigned(ByteSpan(signature).first(32)),
+                                           node::der_unsigned(ByteSpan(signature).subspan(32))}));
+}
+
 inline std::vector<node::Der> right_certificates() {
   const auto p256 = node::test::MemorySigner::create(hsm::KeyType::kP256, 31);
   const auto ed25519 = node::test::MemorySigner::create(hsm::KeyType::kEd25519, 32);
@@ -120,10 +138,13 @@ inline std::vector<node::Der> right_certificates() {
   full.extensions.push_back(node::test::extension(
       node::kOidExtKeyUsage, false,
       node::der(node::der_tag::kSequence, {node::test::oid_element(node::kOidClientAuth)})));
-  return {node::test::ca_draft("CA", p256->public_key()).sign(*p256),
-          node::test::draft("member", ed25519->public_key(), "CA", p256->public_key(), false)
-              .sign(*p256),
-          full.sign(*ed25519)};
+  return {
+      node::test::ca_draft("CA", p256->public_key()).sign(*p256),
+      node::test::draft("member", ed25519->public_key(), "CA", p256->public_key(), false)
+          .sign(*p256),
+      full.sign(*ed25519),
+      with_high_s(node::test::draft("high", ed25519->public_key(), "CA", p256->public_key(), false),
+                  *p256)};
 }
 
 // Uncompressed and compressed SubjectPublicKeyInfo of the curves, and Ed25519's.

@@ -140,7 +140,7 @@ void write_keys_and_signatures(Corpora& corpora) {
   // r or s at an edge: 0, 1, n/2 and one more, n - 1, n, n + 1, 2^256 - 1, 2^256.
   for (char scheme = 0; scheme < 3; ++scheme) {
     for (const char options : {'\0', '\1', '\x08'}) {
-      for (const char edge : {0, 1, 6, 7, 18, 2, 3, 24, 8}) {
+      for (const char edge : {'\0', '\1', '\6', '\7', '\x12', '\2', '\3', '\x18', '\x08'}) {
         for (const char bend : {'\6', '\7'}) {
           corpora.write("verify", {scheme, options}, keys + '\0' + bend + "\5hello" + edge);
         }

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One X.509 certificate: what inspect_certificate takes is DER to OpenSSL too, which sees the same
-// facts in it.
+// facts in it; and it has one form with a low s, which says the same.
 #include <openssl/asn1.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <ctime>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "node/x509.h"
 #include "tests/fuzz/forge.h"
@@ -83,12 +85,33 @@ void check(ByteSpan bytes) {
   ERR_clear_error();
 }
 
+void check_low_s(ByteSpan bytes) {
+  const auto low = low_s_form(bytes);
+  require(low.ok() == inspect_certificate(bytes).ok(), "what is a certificate has a form of low s");
+  if (!low) return;
+  const auto again = low_s_form(*low);
+  require(again.ok() && *again == *low, "that form is final");
+  if (std::equal(bytes.begin(), bytes.end(), low->begin(), low->end())) return;
+  // Only the signature's value is another: all before it, but for the outer length, is the same.
+  const auto parts = [](ByteSpan certificate) {
+    DerReader reader(test::must(der_content(certificate, der_tag::kSequence, "certificate")));
+    const DerElement tbs = test::must(reader.next("tbs"));
+    return std::pair(tbs.encoding, test::must(reader.next("algorithm")).encoding);
+  };
+  const auto [tbs, algorithm] = parts(bytes);
+  const auto [low_tbs, low_algorithm] = parts(*low);
+  require(std::ranges::equal(tbs, low_tbs) && std::ranges::equal(algorithm, low_algorithm),
+          "what is signed stays as it is");
+}
+
 }  // namespace
 }  // namespace colophon::node
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto right = colophon::fuzz::right_certificates();
   colophon::fuzz::FuzzInput input(data, size);
-  colophon::node::check(colophon::fuzz::choose_der(input, right));
+  const colophon::node::Der bytes = colophon::fuzz::choose_der(input, right);
+  colophon::node::check(bytes);
+  colophon::node::check_low_s(bytes);
   return 0;
 }

@@ -360,6 +360,17 @@ TEST_F(HttpServerTest, AnswersWhileSlowOnesHoldConnectionsHeadersAndBodies) {
   EXPECT_EQ(ask(post("/p", "123")).status, 200);
 }
 
+TEST_F(HttpServerTest, WhoWasRefusedAndStaysHoldsUpNobody) {
+  std::vector<Peer> refused;
+  for (int i = 0; i < 100; ++i) {
+    refused.push_back(connect());
+    refused.back().send(get("/x", "Content-Length: 100\r\n"));
+    EXPECT_EQ(refused.back().reply().status, 200);  // and what would follow is dropped
+  }
+  EXPECT_EQ(ask(get("/health")).status, 200);
+  for (Peer& peer : refused) EXPECT_TRUE(peer.is_at_end());
+}
+
 TEST_F(HttpServerTest, AReaderWhoDoesNotReadHoldsUpNobody) {
   std::vector<Peer> deaf;
   for (int i = 0; i < 20; ++i) {
