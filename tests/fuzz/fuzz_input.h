@@ -93,7 +93,10 @@ void edit(Bytes& bytes, FuzzInput& input, int count_max = 8) {
   using Byte = typename Bytes::value_type;
   for (int i = 0; i < count_max && !input.empty(); ++i) {
     const std::uint8_t what = input.byte();
-    const std::size_t at = input.choice(std::min<std::size_t>(bytes.size() + 1, 1U << 16));
+    // Both ends often: what comes before and after is what readers forget.
+    const std::uint8_t where = input.byte();
+    std::size_t at = where % 8 == 0 ? bytes.size() : 0;
+    if (where % 8 > 1) at = input.choice(std::min<std::size_t>(bytes.size() + 1, 1U << 16));
     const auto here = bytes.begin() + static_cast<std::ptrdiff_t>(at);
     const bool inside = at < bytes.size();
     switch (what % 7) {

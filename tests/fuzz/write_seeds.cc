@@ -49,6 +49,8 @@ class Corpora {
     for (std::size_t i = 0; i < right.size(); ++i) {
       write(target, choices + kAsItIs, right[i]);
       write(target, choices + kEdited + static_cast<char>(i), std::string("\0\3\0\0", 4));
+      // For texts: no edit of the list, then a line end put in at the end.
+      write(target, choices + kEdited + static_cast<char>(i), std::string("\3\0\3\0\3\0\4\0\1", 9));
     }
   }
 
@@ -72,7 +74,7 @@ void write_ledger(Corpora& corpora) {
   const std::string sent = node::base64_encode(bytes_of(right_transactions(chain).back()));
   corpora.write("api", submit + kAsItIs, "{\"transaction\":\"" + sent + "\"}");
   for (char body = 0; body < 2; ++body) {
-    corpora.write("api", submit + kEdited + body, std::string("\0\1\1", 3));
+    corpora.write("api", submit + kEdited + body, std::string("\3\0\3\0\3\0\4\0\1", 9));
   }
   for (char path = 0; path < 17; ++path) {
     corpora.write("api", {path, 0}, "");
