@@ -25,20 +25,20 @@ def key(token, label):
 class RunningNode:
     """A node process; `url` is where its API answers."""
 
-    def __init__(self, program, data):
+    def __init__(self, program, data, prefix=()):
         self.log_path = os.path.join(program.folder, data + ".log")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [program.path, "node", "start", "--data", data], cwd=program.folder,
+                [*prefix, program.path, "node", "start", "--data", data], cwd=program.folder,
                 env=program.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                bufsize=0)
+                bufsize=0, restore_signals=False)  # SIGXFSZ stays ignored: a write fails instead
         line = b""
         deadline = time.monotonic() + TIMEOUT_S
         while not line.endswith(b"\n"):
             ready, _, _ = select.select([self.process.stdout], [], [], deadline - time.monotonic())
             byte = self.process.stdout.read(1) if ready else b""
             if not byte:
-                self.process.kill()
+                self.stop(signal.SIGKILL)
                 raise AssertionError("the node did not start:\n" + self.log())
             line += byte
         self.url = line.decode().removeprefix("listening on ").strip()
@@ -123,8 +123,10 @@ class World(Program):
         self.write(data + "/node.json", json.dumps(
             {name: value for name, value in configuration.items() if value is not None}))
 
-    def start(self, data):
-        node = RunningNode(self, data)
+    def start(self, data, file_bytes_max=None):
+        """With `file_bytes_max`, no file of the node grows beyond it: a disk that takes no more."""
+        prefix = ("prlimit", f"--fsize={file_bytes_max}") if file_bytes_max is not None else ()
+        node = RunningNode(self, data, prefix)
         self.environment["COLOPHON_NODE"] = node.url
         return node
 

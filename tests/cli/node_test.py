@@ -617,6 +617,35 @@ class Operation(unittest.TestCase):
             world.run("show", record, status=0)
         self.assertEqual(node.stop(), 0)
 
+    def test_a_disk_that_takes_no_more(self):
+        data = self.data()
+        world.init(data)
+        # Small enough for the database's own files, large enough for those of SoftHSM.
+        with self.assertRaisesRegex(AssertionError, "colophon: data: the disk with .* failed"):
+            world.start(data, file_bytes_max=1000)
+        node = world.start(data, file_bytes_max=40_000)
+        world.enrol("acme")
+        acknowledged = []
+        for i in range(400):
+            name = f"{data}-{i}.txt"
+            world.write(name, name)
+            finished = world.run("register", name, "--json", *world.signed("acme", "alice"))
+            if finished.status != 0:
+                break
+            acknowledged.append(finished.json()["record_id"])
+        self.assertEqual(finished.status, 3, finished)
+        self.assertIn("the disk", finished.json()["error"]["message"])
+        self.assertGreater(len(acknowledged), 3)
+        self.assertFalse(node.get("/v1/status")["accepting"])
+        world.run("show", acknowledged[0], status=0)  # it still answers
+        node.stop()
+        self.assertTrue(self.fsck(0)["clean"])
+        node = world.start(data)
+        for record in acknowledged:
+            world.run("show", record, status=0)
+        world.register(name)
+        self.assertEqual(node.stop(), 0)
+
     def test_log_certificates_of_another_key_are_refused_at_start(self):
         world.init(self.data())
         pem = world.read("acme-bob.crt")

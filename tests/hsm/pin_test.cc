@@ -12,7 +12,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -128,6 +130,10 @@ struct Typed {
 Typed type_at_prompt(const std::string& keys, const std::string& expected) {
   int master = -1;
   const pid_t child = forkpty(&master, nullptr, nullptr, nullptr);
+  if (child < 0) {
+    ADD_FAILURE() << "no pseudo-terminal (is /dev/pts mounted?): " << std::strerror(errno);
+    return {};
+  }
   if (child == 0) {
     const auto pin = PinSource::prompt().read("vault");
     termios after{};
