@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace colophon::kernels {
+namespace {
+
+#if defined(__x86_64__)
+// XCR0: SSE, AVX, opmask, ZMM_Hi256 and Hi16_ZMM state (Intel SDM vol. 1 §13.3).
+constexpr unsigned kStateBits = 0xe6;
+
+unsigned extended_control_register() {
+  unsigned low = 0;
+  unsigned high = 0;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return low;
+}
+
+const char* what_avx512_lacks() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0) {
+    return "the operating system does not enable AVX (OSXSAVE)";
+  }
+  if ((extended_control_register() & kStateBits) != kStateBits) {
+    return "the operating system does not save AVX-512 registers (XCR0)";
+  }
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return "the CPU has no AVX-512";
+  if ((b & bit_AVX512F) == 0) return "the CPU has no AVX-512 (F)";
+  if ((b & bit_AVX512DQ) == 0) return "the CPU has no AVX-512 DQ";
+  if ((b & bit_AVX512VL) == 0) return "the CPU has no AVX-512 VL";
+  if ((b & bit_AVX512IFMA) == 0) return "the CPU has no AVX-512 IFMA";
+  if ((c & bit_AVX512VBMI2) == 0) return "the CPU has no AVX-512 VBMI2";
+  return nullptr;
+}
+#else
+const char* what_avx512_lacks() { return "this is no x86-64 CPU"; }
+#endif
+
+}  // namespace
+
+bool cpu_has_avx512(const char** missing) {
+  static const char* const lacks = what_avx512_lacks();
+  if (missing != nullptr) *missing = lacks;
+  return lacks == nullptr;
+}
+
+}  // namespace colophon::kernels

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The fields of kernels/ behind plain functions, so that a test compiled for any CPU can call those
+// that are compiled for one: GoogleTest's inline code must not be built with AVX-512.
+#pragma once
+
+#include <stdint.h>
+
+namespace colophon::test {
+
+enum class FieldOp : uint8_t {
+  kMul,          // a·b/R
+  kSqr,          // a²/R
+  kMulAdd,       // (a·b + c·d)/R with c = b, d = a + b
+  kAdd,          // carry(a + b)
+  kSub,          // carry(a - b)
+  kAddReduced,   // carry_reduced(a + b): P-256's prime only
+  kSubReduced,   // carry_reduced(a - b): P-256's prime only
+  kWideSum,      // carry(4a + a + a - b - b): magnitudes up to 16
+  kNegateIf,     // lanes with odd b: -a
+  kSelect,       // lanes with odd b: b, others a
+  kInverse,      // R²/a, lanes with a = 0 mod m take 1
+  kIsZero,       // 1 or 0
+  kEqualIsZero,  // is_zero(a - b)
+  kCount,
+};
+
+// `lanes` elements at once; numbers are four words, the lowest first; results are below the
+// modulus.
+struct FieldProbe {
+  const char* name;
+  unsigned lanes;
+  unsigned radix_bits;  // R = 2^radix_bits
+  uint64_t modulus[4];
+  bool has_reduced;
+  void (*run)(FieldOp op, const uint64_t (*a)[4], const uint64_t (*b)[4], uint64_t (*out)[4]);
+};
+
+extern const FieldProbe kWidePrime;
+extern const FieldProbe kWideOrder;
+extern const FieldProbe kLanesPrime;  // where cpu_has_avx512()
+extern const FieldProbe kLanesOrder;
+
+}  // namespace colophon::test
