@@ -11,7 +11,12 @@ namespace {
 constexpr std::string_view kAuto = "auto";
 
 const BackendList& built_in_backends() {
-  static const BackendList list({&openssl_backend()});
+  static const BackendList list({
+#if COLOPHON_AVX512
+    &avx512_backend(),
+#endif
+        &portable_backend(), &openssl_backend(),
+  });
   return list;
 }
 
@@ -79,6 +84,7 @@ std::vector<BackendInfo> BackendList::list() const {
     info.supported = !fault || fault->code != ErrorCode::kUnsupported;
     info.self_test_passed = !fault;
     info.chosen_by_auto = entry.get() == chosen;
+    info.tables = entry->implementation->table_memory();
     if (fault) info.reason = fault->message;
     infos.push_back(std::move(info));
   }
@@ -97,6 +103,19 @@ Result<Backend> Backend::choose(std::string_view name) {
 }
 
 std::string_view Backend::name() const noexcept { return impl_->name(); }
+
+Result<void> Backend::set_table_memory_max(std::size_t bytes) const {
+  if (bytes < kTableMemoryMin) {
+    return make_error(ErrorCode::kInvalidArgument,
+                      "table memory of " + std::to_string(bytes) + " bytes, must be at least " +
+                          std::to_string(kTableMemoryMin),
+                      "table_memory");
+  }
+  impl_->set_table_memory_max(bytes);
+  return {};
+}
+
+TableMemory Backend::table_memory() const { return impl_->table_memory(); }
 
 std::vector<BackendInfo> list_backends() { return built_in_backends().list(); }
 

@@ -35,6 +35,7 @@ class PreparedKey {
   PreparedKey(const PreparedKey&) = delete;
   PreparedKey& operator=(const PreparedKey&) = delete;
   virtual ~PreparedKey() = default;
+  // Without what the backend keeps under a limit of its own (table_memory below). Constant.
   [[nodiscard]] virtual std::size_t memory_bytes() const noexcept = 0;
 };
 
@@ -57,6 +58,7 @@ struct VerifyWork {
   std::span<const std::uint32_t> items;
   // Written for each of `items`: kValid or kMismatch, nothing else.
   std::span<Verdict> verdicts;
+  unsigned threads = 1;  // that may work on it, at least 1
 };
 
 class BackendImplementation {
@@ -77,6 +79,10 @@ class BackendImplementation {
   [[nodiscard]] virtual Result<std::unique_ptr<PreparedKey>> prepare_key(
       const PublicKey& key) const = 0;
   [[nodiscard]] virtual Result<void> verify(const VerifyWork& work) const = 0;
+
+  // Of the tables that prepare_key and verify make; a backend without tables has no limit either.
+  virtual void set_table_memory_max(std::size_t /*bytes*/) const {}
+  [[nodiscard]] virtual TableMemory table_memory() const { return {}; }
 
   [[nodiscard]] virtual Result<void> hash(HashAlgorithm algorithm, const Slices& messages,
                                           std::span<Digest> digests) const = 0;
@@ -122,5 +128,9 @@ class BackendList {
 [[nodiscard]] Result<void> run_self_test(const BackendImplementation& implementation);
 
 [[nodiscard]] const BackendImplementation& openssl_backend();
+[[nodiscard]] const BackendImplementation& portable_backend();
+#if COLOPHON_AVX512
+[[nodiscard]] const BackendImplementation& avx512_backend();
+#endif
 
 }  // namespace colophon

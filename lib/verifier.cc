@@ -65,6 +65,11 @@ Result<void> check_options(const VerifyBatch& batch) {
       return bad_argument("scheme ed25519 takes messages only, not digests", "input");
     }
   }
+  if (batch.threads < 1 || batch.threads > kThreadsMax) {
+    return bad_argument("threads is " + std::to_string(batch.threads) + ", must be 1 to " +
+                            std::to_string(kThreadsMax),
+                        "threads");
+  }
   if (batch.sm2_id.size() > kSm2IdBytesMax) {
     return bad_argument("the SM2 signer id has " + std::to_string(batch.sm2_id.size()) +
                             " bytes; at most " + std::to_string(kSm2IdBytesMax) + " are possible",
@@ -277,6 +282,7 @@ Result<void> verify_batch_on(const BackendImplementation& implementation, const 
     work.key_of = column.key_of;
     work.items = undecided;
     work.verdicts = decided;
+    work.threads = batch.threads;
     COLOPHON_TRY(implementation.verify(work));
   }
   std::copy(decided.begin(), decided.end(), verdicts.begin());

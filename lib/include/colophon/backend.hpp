@@ -4,6 +4,7 @@
 // name or by COLOPHON_BACKEND, and used only after its known-answer self-test has passed.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,6 +17,16 @@ namespace colophon {
 // The environment variable that names a backend; empty or "auto" means the best supported one.
 inline constexpr std::string_view kBackendVariable = "COLOPHON_BACKEND";
 
+// Tables of multiples of public keys, which a backend keeps for keys that come again.
+struct TableMemory {
+  std::size_t bytes = 0;      // in use
+  std::size_t bytes_max = 0;  // the limit; 0: the backend keeps no tables
+  std::size_t tables = 0;     // keys that have one
+};
+
+// 1 MiB: a table of the narrowest kind for twenty keys.
+inline constexpr std::size_t kTableMemoryMin = std::size_t{1} << 20;
+
 struct BackendInfo {
   std::string name;         // "openssl"
   std::string description;  // one line, with the version of what it stands on
@@ -23,6 +34,7 @@ struct BackendInfo {
   std::string reason;       // why not supported or why its self-test failed; empty if neither
   bool self_test_passed = false;
   bool chosen_by_auto = false;
+  TableMemory tables;
 };
 
 class BackendImplementation;  // lib/backend_implementation.h
@@ -38,6 +50,13 @@ class Backend {
   [[nodiscard]] static Result<Backend> choose(std::string_view name = {});
 
   [[nodiscard]] std::string_view name() const noexcept;
+
+  // The most that the tables of all keys of this backend, in this process, may take; by default an
+  // eighth of the machine's memory, at most 1 GiB. Takes effect at once. Error kInvalidArgument:
+  // under kTableMemoryMin.
+  [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const;
+  [[nodiscard]] TableMemory table_memory() const;
+
   [[nodiscard]] const BackendImplementation& implementation() const noexcept { return *impl_; }
 
  private:

@@ -44,7 +44,8 @@ class KeyRegistry {
   // Error: kNotFound.
   [[nodiscard]] Result<void> remove(KeyId id);
   [[nodiscard]] std::size_t size() const noexcept;
-  [[nodiscard]] std::size_t memory_bytes() const noexcept;  // keys and tables, approximately
+  // Of the keys, approximately; their tables are the backend's (Backend::table_memory).
+  [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
   class Storage;  // lib/key_registry_storage.h, for the library itself
   explicit KeyRegistry(std::unique_ptr<Storage> storage);

@@ -29,7 +29,12 @@ struct VerifyBatch {
   std::span<const KeyId> key_ids;
   const KeyRegistry* registry = nullptr;
   std::string_view sm2_id = kSm2DefaultId;  // with public_keys; an enrolled key carries its own
+  // Threads that may work on the batch, this one among them, 1 to kThreadsMax. The verdicts do not
+  // depend on it; a batch too small to gain is not split.
+  unsigned threads = 1;
 };
+
+inline constexpr unsigned kThreadsMax = 256;
 
 // 2^22 signatures a call; more is a loop of the caller's.
 inline constexpr std::size_t kBatchSizeMax = std::size_t{1} << 22;
