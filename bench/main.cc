@@ -180,7 +180,7 @@ int run(int argc, char** argv) {
                "better\n\n",
                kRepetitions);
   if (!json) {
-    std::printf("%-14s %-9s %9s  %-18s %13s %13s %7s  %s\n", "job", "backend", "batch", "unit",
+    std::printf("%-20s %-9s %9s  %-18s %13s %13s %7s  %s\n", "job", "backend", "batch", "unit",
                 "ours", "peer", "ratio", "peer is");
   }
   for (const Job& job : jobs) {
@@ -197,7 +197,7 @@ int run(int argc, char** argv) {
           json_string(job.unit).c_str(), our_rate, json_string(job.peer_name).c_str(), peer_rate,
           our_rate / peer_rate);
     } else {
-      std::printf("%-14s %-9s %9zu  %-18s %13.0f %13.0f %7.2f  %s\n", job.name.c_str(),
+      std::printf("%-20s %-9s %9zu  %-18s %13.0f %13.0f %7.2f  %s\n", job.name.c_str(),
                   job.backend.c_str(), job.batch, job.unit.c_str(), our_rate, peer_rate,
                   our_rate / peer_rate, job.peer_name.c_str());
     }
