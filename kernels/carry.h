@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Carry primitives for 64-bit words: additions and products whose carries are values, not flags.
-// What the compiler makes of them is an adc/mulx chain on x86-64 and adds/adcs with umulh on arm64.
+// Carry primitives: additions and products whose carries are values, not flags. What the compiler
+// makes of those for 64-bit words is an adc/mulx chain on x86-64 and adds/adcs with umulh on arm64.
 //
 // Everything in kernels/*.h has internal linkage on purpose (unnamed namespaces): each translation
 // unit is compiled for its own instruction set, and a weak symbol shared by two of them could put
@@ -65,6 +65,18 @@ COLOPHON_INLINE uint64_t mul_wide(uint64_t a, uint64_t b, uint64_t& high) {
   high = static_cast<uint64_t>(product >> 64);
   return static_cast<uint64_t>(product);
 #endif
+}
+
+// The same for 32-bit words.
+COLOPHON_INLINE uint32_t add_carry32(uint32_t carry, uint32_t a, uint32_t b, uint32_t& out) {
+  const uint64_t sum = uint64_t{a} + b + carry;
+  out = static_cast<uint32_t>(sum);
+  return static_cast<uint32_t>(sum >> 32);
+}
+COLOPHON_INLINE uint32_t sub_borrow32(uint32_t borrow, uint32_t a, uint32_t b, uint32_t& out) {
+  const uint64_t difference = uint64_t{a} - b - borrow;
+  out = static_cast<uint32_t>(difference);
+  return static_cast<uint32_t>(difference >> 32) & 1;
 }
 
 }  // namespace

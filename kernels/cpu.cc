@@ -21,18 +21,17 @@ unsigned extended_control_register() {
 
 const char* what_avx512_lacks() {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0) {
-    return "the operating system does not enable AVX (OSXSAVE)";
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (b & bit_AVX512F) == 0) {
+    return "the CPU has no AVX-512";
   }
-  if ((extended_control_register() & kStateBits) != kStateBits) {
-    return "the operating system does not save AVX-512 registers (XCR0)";
-  }
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return "the CPU has no AVX-512";
-  if ((b & bit_AVX512F) == 0) return "the CPU has no AVX-512 (F)";
   if ((b & bit_AVX512DQ) == 0) return "the CPU has no AVX-512 DQ";
   if ((b & bit_AVX512VL) == 0) return "the CPU has no AVX-512 VL";
   if ((b & bit_AVX512IFMA) == 0) return "the CPU has no AVX-512 IFMA";
   if ((c & bit_AVX512VBMI2) == 0) return "the CPU has no AVX-512 VBMI2";
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0 ||
+      (extended_control_register() & kStateBits) != kStateBits) {
+    return "the operating system does not save AVX-512 registers (XCR0)";
+  }
   return nullptr;
 }
 #else

@@ -48,8 +48,7 @@ struct Projective {
   typename F::template Element<2> x, y, z;
 };
 
-// --- incomplete formulas: fast; wrong, with a zero left behind, for P = ±Q and for the infinity
-// ---------
+// --- incomplete formulas: fast; wrong, with a zero left behind, for P = ±Q and for the infinity --
 
 // The sum of two different affine points, ±q2 by its mask (mmadd-2008-s; 4 M + 2 S).
 template <class F>
@@ -159,8 +158,7 @@ inline Jacobian<F> add_mixed(const Jacobian<F>& p1, const Affine<F>& p2,
   return sum;
 }
 
-// --- the complete formula
-// -------------------------------------------------------------------------------
+// --- the complete formula ------------------------------------------------------------------------
 
 // p1 + p2 for any two points, equal, opposite or infinite (Renes, Costello, Batina 2016, algorithm
 // 4, a = -3). `b` in Montgomery form.

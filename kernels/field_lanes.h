@@ -105,7 +105,7 @@ struct FieldLanes {
     Element<N + M> out;
     add_multiple<N>(a, out.limb);
     ripple(out.limb);
-    return out;
+    return checked(out);
   }
 
   // For P-256's prime. The quotient by 2^256 is read off the top limb before it is carried into,
@@ -126,7 +126,7 @@ struct FieldLanes {
     out.limb[4] = _mm512_add_epi64(_mm512_sub_epi64(out.limb[4], _mm512_slli_epi64(q, 48)),
                                    _mm512_slli_epi64(q, 16));
     ripple(out.limb);
-    return out;
+    return checked(out);
   }
 
   template <unsigned M>
@@ -229,7 +229,7 @@ struct FieldLanes {
         out.limb[i] = _mm512_mask_mov_epi64(out.limb[i], fits, less[i]);
       }
     }
-    return out;
+    return checked(out);
   }
 
   template <unsigned N, unsigned M>
@@ -250,7 +250,7 @@ struct FieldLanes {
     out.limb[2] = _mm512_and_si512(_mm512_shrdi_epi64(word[1], word[2], 40), mask);
     out.limb[3] = _mm512_and_si512(_mm512_shrdi_epi64(word[2], word[3], 28), mask);
     out.limb[4] = _mm512_srli_epi64(word[3], 16);
-    return out;
+    return checked(out);
   }
 
   COLOPHON_INLINE static void to_words(const Element<1>& a, Word word[4]) {
@@ -339,6 +339,8 @@ struct FieldLanes {
       x.limb[i] = wide_x.limb[i];
       y.limb[i] = wide_y.limb[i];
     }
+    (void)checked(x);
+    (void)checked(y);
   }
   COLOPHON_INLINE static void store_row(uint8_t* const row[8], const Element<1>& x,
                                         const Element<1>& y) {
@@ -381,6 +383,23 @@ struct FieldLanes {
   }
 
  private:
+  // What the type says of a value, looked at (COLOPHON_VERIFY): limbs in [0, 2^52), below M·m.
+  template <unsigned M>
+  COLOPHON_INLINE static const Element<M>& checked(const Element<M>& a) {
+#ifdef COLOPHON_VERIFY
+    constexpr Limbs52 kBound = times(kM, M);
+    Mask below = 0;
+    Mask equal = 0xff;
+    for (int i = 5; i-- > 0;) {
+      if (_mm512_cmpgt_epu64_mask(a.limb[i], splat(kMask52)) != 0) __builtin_trap();
+      below |= _mm512_mask_cmplt_epu64_mask(equal, a.limb[i], splat(kBound.limb[i]));
+      equal = _mm512_mask_cmpeq_epi64_mask(equal, a.limb[i], splat(kBound.limb[i]));
+    }
+    if (below != 0xff) __builtin_trap();
+#endif
+    return a;
+  }
+
   // Rows become columns.
   COLOPHON_INLINE static void transpose(Word row[8]) {
     Word t[8];
@@ -476,7 +495,7 @@ struct FieldLanes {
 #pragma GCC unroll 5
     for (int i = 0; i < 5; ++i) out.limb[i] = t[i + 5];
     ripple(out.limb);
-    return out;
+    return checked(out);
   }
 };
 

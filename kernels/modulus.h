@@ -104,8 +104,19 @@ constexpr Limbs52 limbs_of(const Words& a) {
            (a.word[2] >> 28 | a.word[3] << 36) & kMask52, a.word[3] >> 16}};
 }
 
-// --- the primes
-// -----------------------------------------------------------------------------------
+// a·factor, below 2^260.
+constexpr Limbs52 times(const Limbs52& a, uint64_t factor) {
+  Limbs52 out{};
+  uint64_t carry = 0;
+  for (int i = 0; i < 5; ++i) {
+    const uint64_t limb = a.limb[i] * factor + carry;
+    out.limb[i] = i < 4 ? limb & kMask52 : limb;
+    carry = limb >> 52;
+  }
+  return out;
+}
+
+// --- the primes ----------------------------------------------------------------------------------
 
 // NIST P-256 (SP 800-186 §3.2.1.3): the field of the coordinates.
 struct P256Prime {

@@ -66,8 +66,7 @@ struct Verifier {
     }
   }
 
-  // --- arithmetic mod n
-  // ---------------------------------------------------------------------------------
+  // --- arithmetic mod n --------------------------------------------------------------------------
 
   static OrderElement constant(const Words& value) {
     Word word[4];
@@ -118,8 +117,7 @@ struct Verifier {
     }
   }
 
-  // --- table look-ups
-  // -----------------------------------------------------------------------------------
+  // --- table look-ups ----------------------------------------------------------------------------
 
   // The windows of one scalar after the other: the generator's, then the key's.
   struct Walk {
@@ -141,8 +139,7 @@ struct Verifier {
 
   static void load(const Rows& rows, Affine<F>& point) { F::load_rows(rows, point.x, point.y); }
 
-  // --- x(R) = r mod n
-  // -----------------------------------------------------------------------------------
+  // --- x(R) = r mod n ----------------------------------------------------------------------------
 
   // Lanes in which X/D is r or r + n. r + n is below p for one r in 2^128.
   static Mask matches(const Word r[4], const Element<2>& x, const Element<2>& d) {
@@ -165,8 +162,7 @@ struct Verifier {
     }
   }
 
-  // --- every vector for itself: XYZZ
-  // --------------------------------------------------------------------
+  // --- every vector for itself: XYZZ -------------------------------------------------------------
 
   static void verify_xyzz(const Walk& walk, size_t count, Rows* rows, Mask* exceptional,
                           uint8_t* valid) {
@@ -209,8 +205,7 @@ struct Verifier {
     }
   }
 
-  // --- all vectors together: affine additions, one division a pass
-  // --------------------------------------
+  // --- all vectors together: affine additions, one division a pass -------------------------------
 
   // An addition or doubling begun: its slope e/d is wanted. With (px, py) the table's point or,
   // doubling, the accumulator itself: x3 = λ² - x - px, y3 = λ·(px - x3) - py. Adding, the
@@ -365,8 +360,7 @@ struct Verifier {
     Rows ring_[kRing];
   };
 
-  // --- the complete way
-  // ---------------------------------------------------------------------------------
+  // --- the complete way --------------------------------------------------------------------------
 
   // u1·G + u2·Q bit by bit with the complete formula, for the signatures items[index[i]]; about
   // five times the work of an unknown key's.
@@ -467,8 +461,7 @@ struct Verifier {
     verify_complete(items, index, found, valid);
   }
 
-  // --- keys with tables
-  // ---------------------------------------------------------------------------------
+  // --- keys with tables --------------------------------------------------------------------------
 
   static size_t enrolled_bytes(size_t count) {
     const size_t vectors = vector_count(count);
@@ -526,8 +519,7 @@ struct Verifier {
     decide_exceptions(items, count, exceptional, index, valid);
   }
 
-  // --- keys without
-  // -------------------------------------------------------------------------------------
+  // --- keys without ------------------------------------------------------------------------------
 
   static size_t unknown_bytes(size_t count) {
     const size_t vectors = vector_count(count);

@@ -38,6 +38,8 @@ struct FieldProbe {
 
 extern const FieldProbe kWidePrime;
 extern const FieldProbe kWideOrder;
+extern const FieldProbe kScalarPrime;
+extern const FieldProbe kScalarOrder;
 extern const FieldProbe kLanesPrime;  // where cpu_has_avx512()
 extern const FieldProbe kLanesOrder;
 

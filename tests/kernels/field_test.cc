@@ -6,6 +6,7 @@
 #include <openssl/bn.h>
 
 #include <array>
+#include <cctype>
 #include <memory>
 #include <random>
 #include <string>
@@ -200,11 +201,14 @@ TEST_P(FieldTest, AgreesWithBignumOnRandomNumbers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, FieldTest,
-                         testing::Values(&kWidePrime, &kWideOrder, &kLanesPrime, &kLanesOrder),
+                         testing::Values(&kWidePrime, &kWideOrder, &kScalarPrime, &kScalarOrder,
+                                         &kLanesPrime, &kLanesOrder),
                          [](const auto& instance) {
-                           const bool lanes = instance.param->lanes == 8;
-                           return std::string(lanes ? "Lanes" : "Wide") +
-                                  (instance.param->has_reduced ? "Prime" : "Order");
+                           std::string name;
+                           for (const char c : std::string(instance.param->name)) {
+                             if (std::isalnum(static_cast<unsigned char>(c)) != 0) name += c;
+                           }
+                           return name;
                          });
 
 }  // namespace
