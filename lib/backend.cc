@@ -2,6 +2,8 @@
 #include "colophon/backend.hpp"
 
 #include <cstdlib>
+#include <string>
+#include <utility>
 
 #include "backend_implementation.h"
 
@@ -9,6 +11,7 @@ namespace colophon {
 namespace {
 
 constexpr std::string_view kAuto = "auto";
+constexpr const char* kField = "backend";
 
 const BackendList& built_in_backends() {
   static const BackendList list({
@@ -34,12 +37,14 @@ const std::optional<Error>& BackendList::fault_of(const Entry& entry) {
     const BackendImplementation& implementation = *entry.implementation;
     const std::string name(implementation.name());
     if (std::string reason = implementation.unsupported_reason(); !reason.empty()) {
-      entry.fault = make_error(ErrorCode::kUnsupported,
-                               "backend '" + name + "' cannot run on this machine: " + reason);
+      entry.fault =
+          make_error(ErrorCode::kUnsupported,
+                     "backend '" + name + "' cannot run on this machine: " + reason, kField);
     } else if (Result<void> test = run_self_test(implementation); !test) {
       entry.fault = make_error(
           ErrorCode::kInternal,
-          "backend '" + name + "' failed its self-test and is not used: " + test.error().message);
+          "backend '" + name + "' failed its self-test and is not used: " + test.error().message,
+          kField);
     }
   });
   return entry.fault;
@@ -57,7 +62,7 @@ Result<const BackendImplementation*> BackendList::choose(std::string_view name) 
     if (const Entry* entry = best()) return entry->implementation;
     std::string reasons;
     for (const auto& entry : entries_) reasons += "; " + fault_of(*entry)->message;
-    return make_error(ErrorCode::kInternal, "no backend can be used" + reasons);
+    return make_error(ErrorCode::kInternal, "no backend can be used" + reasons, kField);
   }
   std::string names(kAuto);
   for (const auto& entry : entries_) {
@@ -70,7 +75,7 @@ Result<const BackendImplementation*> BackendList::choose(std::string_view name) 
   }
   return make_error(ErrorCode::kInvalidArgument,
                     "there is no backend '" + std::string(name) + "'; choose one of: " + names,
-                    std::string(kBackendVariable));
+                    kField);
 }
 
 std::vector<BackendInfo> BackendList::list() const {
@@ -92,14 +97,17 @@ std::vector<BackendInfo> BackendList::list() const {
 }
 
 Result<Backend> Backend::choose(std::string_view name) {
-  if (name.empty()) {
-    const char* from_environment = std::getenv(std::string(kBackendVariable).c_str());
-    name = from_environment == nullptr ? std::string_view() : from_environment;
-    if (name.empty()) name = kAuto;
+  const std::string variable(kBackendVariable);
+  const char* const from_environment = name.empty() ? std::getenv(variable.c_str()) : nullptr;
+  if (from_environment != nullptr) name = from_environment;
+  auto implementation = built_in_backends().choose(name.empty() ? kAuto : name);
+  if (implementation) return Backend(**implementation);
+  Error error = std::move(implementation).error();
+  if (!name.empty() && from_environment != nullptr) {
+    error.message = variable + ": " + error.message;
+    error.field = variable;
   }
-  COLOPHON_TRY_ASSIGN(const BackendImplementation* implementation,
-                      built_in_backends().choose(name));
-  return Backend(*implementation);
+  return error;
 }
 
 std::string_view Backend::name() const noexcept { return impl_->name(); }
@@ -107,7 +115,7 @@ std::string_view Backend::name() const noexcept { return impl_->name(); }
 Result<void> Backend::set_table_memory_max(std::size_t bytes) const {
   if (bytes < kTableMemoryMin) {
     return make_error(ErrorCode::kInvalidArgument,
-                      "table memory of " + std::to_string(bytes) + " bytes, must be at least " +
+                      "table_memory is " + std::to_string(bytes) + " bytes, must be at least " +
                           std::to_string(kTableMemoryMin),
                       "table_memory");
   }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -44,6 +46,11 @@ static_assert(COLOPHON_MISMATCH == static_cast<int>(Verdict::kMismatch));
 static_assert(COLOPHON_SM2_SM3 == static_cast<int>(colophon::Scheme::kSm2Sm3));
 static_assert(COLOPHON_PROFILE_STRICT == static_cast<int>(colophon::Profile::kStrict));
 static_assert(COLOPHON_PROOF_HASHES_MAX == colophon::kProofHashesMax);
+static_assert(COLOPHON_THREADS_MAX == colophon::kThreadsMax);
+static_assert(COLOPHON_TABLE_MEMORY_MIN == colophon::kTableMemoryMin);
+// `threads` lies where the first version of the structure had padding, which its callers zeroed.
+static_assert(offsetof(colophon_verify_batch, threads) == 4 &&
+              offsetof(colophon_verify_batch, inputs) == 8);
 // Arrays of these cross the boundary without a copy.
 static_assert(sizeof(Digest) == COLOPHON_DIGEST_BYTES && alignof(Digest) == 1);
 static_assert(sizeof(Verdict) == 1);
@@ -90,6 +97,16 @@ Result<std::span<const Digest>> to_digests(const std::uint8_t* bytes, std::size_
   if (count == 0) return std::span<const Digest>();
   if (bytes == nullptr) return null_argument(name);
   return std::span(reinterpret_cast<const Digest*>(bytes), count);
+}
+
+colophon_table_memory to_c(const colophon::TableMemory& memory) {
+  return {memory.bytes, memory.bytes_max, memory.tables};
+}
+
+void copy_text(const std::string& text, char (&to)[COLOPHON_BACKEND_TEXT_BYTES]) {
+  const std::size_t size = std::min(text.size(), sizeof to - 1);
+  std::memcpy(to, text.data(), size);
+  to[size] = '\0';
 }
 
 Digest to_digest(const std::uint8_t* bytes) {
@@ -169,6 +186,47 @@ colophon_status colophon_backend_list(char* names, size_t names_size, size_t* na
   });
 }
 
+colophon_status colophon_backend_set_table_memory_max(const colophon_backend* backend,
+                                                      uint64_t bytes) {
+  return guarded([&]() -> Result<void> {
+    if (backend == nullptr) return null_argument("backend");
+    return backend->backend.set_table_memory_max(bytes);
+  });
+}
+
+colophon_status colophon_backend_table_memory(const colophon_backend* backend,
+                                              colophon_table_memory* memory) {
+  return guarded([&]() -> Result<void> {
+    if (backend == nullptr) return null_argument("backend");
+    if (memory == nullptr) return null_argument("memory");
+    *memory = to_c(backend->backend.table_memory());
+    return {};
+  });
+}
+
+colophon_status colophon_backend_describe(const char* name, colophon_backend_info* info) {
+  return guarded([&]() -> Result<void> {
+    if (name == nullptr) return null_argument("name");
+    if (info == nullptr) return null_argument("info");
+    std::string names;
+    for (const colophon::BackendInfo& one : colophon::list_backends()) {
+      if (one.name == name) {
+        info->supported = one.supported ? 1 : 0;
+        info->self_test_passed = one.self_test_passed ? 1 : 0;
+        info->chosen_by_auto = one.chosen_by_auto ? 1 : 0;
+        info->table_memory = to_c(one.tables);
+        copy_text(one.description, info->description);
+        copy_text(one.reason, info->reason);
+        return {};
+      }
+      names += (names.empty() ? "" : ", ") + one.name;
+    }
+    return make_error(ErrorCode::kInvalidArgument,
+                      "name: there is no backend '" + std::string(name) + "', only " + names,
+                      "name");
+  });
+}
+
 const char* colophon_verdict_reason(uint8_t verdict) {
   return colophon::verdict_reason(static_cast<Verdict>(verdict)).data();
 }
@@ -226,6 +284,7 @@ colophon_status colophon_verify(const colophon_backend* backend, const colophon_
     work.encoding = static_cast<colophon::SignatureEncoding>(batch->encoding);
     work.profile = static_cast<colophon::Profile>(batch->profile);
     work.input = static_cast<colophon::InputKind>(batch->input);
+    work.threads = batch->threads == 0 ? 1 : batch->threads;
     COLOPHON_TRY_ASSIGN(work.inputs, to_slices(batch->inputs, "inputs"));
     COLOPHON_TRY_ASSIGN(work.signatures, to_slices(batch->signatures, "signatures"));
     COLOPHON_TRY_ASSIGN(work.public_keys, to_slices(batch->public_keys, "public_keys"));

@@ -2,21 +2,20 @@
 //
 // Backends on our own kernels for the CPU: `avx512` and `portable`. ECDSA P-256 is theirs; what has
 // no kernel yet is OpenSSL's.
+#include "cpu_backend.h"
+
 #include <algorithm>
 #include <atomic>
-#include <cstring>
+#include <exception>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "backend_implementation.h"
 #include "kernels/cpu.h"
-#include "kernels/ecdsa.h"
 #include "openssl_digest.h"
 #include "p256_tables.h"
 
@@ -40,11 +39,16 @@ struct Piece {
 };
 
 // Memory that verification works in, kept from call to call: fresh pages cost more than the
-// arithmetic done in them. As many pieces as threads have ever verified at once.
+// arithmetic done in them. Kept are no more pieces than the machine can use at once, however many
+// threads have ever verified together.
 class ScratchPool {
  public:
-  explicit ScratchPool(std::size_t bytes) : bytes_(bytes) {}
+  explicit ScratchPool(const kernels::P256Kernels& kernels)
+      : kernels_(kernels), kept_max_(std::max(std::thread::hardware_concurrency(), 1U)) {
+    free_.reserve(kept_max_);
+  }
 
+  // Enough for kVerifyCountMax signatures; only what is used becomes real memory.
   [[nodiscard]] Result<std::shared_ptr<void>> take() {
     std::shared_ptr<void> memory;
     {
@@ -55,18 +59,20 @@ class ScratchPool {
       }
     }
     if (!memory) {
-      COLOPHON_TRY_ASSIGN(memory, allocate_table_memory(bytes_));
+      COLOPHON_TRY_ASSIGN(
+          memory, allocate_table_memory(kernels_.verify_memory_bytes(kernels::kVerifyCountMax)));
     }
     // Back to the pool when the batch is done with it.
     void* const address = memory.get();
     return std::shared_ptr<void>(address, [this, memory](void*) mutable {
       const std::scoped_lock guard(mutex_);
-      free_.push_back(std::move(memory));
+      if (free_.size() < kept_max_) free_.push_back(std::move(memory));
     });
   }
 
  private:
-  const std::size_t bytes_;
+  const kernels::P256Kernels& kernels_;
+  const std::size_t kept_max_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<void>> free_;
 };
@@ -78,35 +84,34 @@ class P256Batch {
       : kernels_(kernels), tables_(tables), pool_(pool), work_(work) {}
 
   [[nodiscard]] Result<void> run() {
-    COLOPHON_TRY(make_groups());
+    make_groups();
     COLOPHON_TRY_ASSIGN(generator_, tables_.generator(work_.items.size()));
-    const std::size_t threads = std::clamp<std::size_t>(work_.items.size() / kItemsPerThreadMin, 1,
-                                                        std::max<std::size_t>(work_.threads, 1));
+    const std::size_t count = work_.items.size();
+    const std::size_t threads_useful =
+        std::clamp<std::size_t>(count / kItemsPerThreadMin, 1, std::max(work_.threads, 1U));
     const std::size_t piece =
-        std::min(kernels::kVerifyCountMax, (work_.items.size() + threads - 1) / threads);
+        std::min(kernels::kVerifyCountMax, (count + threads_useful - 1) / threads_useful);
     for (const auto& [bits, group] : groups_) {
       for (std::size_t at = 0; at < group.items.size(); at += piece) {
         pieces_.push_back({&group, at, std::min(piece, group.items.size() - at)});
       }
     }
-    std::vector<Scratch> scratch(threads);
+    std::vector<Scratch> scratch(std::min(threads_useful, pieces_.size()));
     for (Scratch& one : scratch) {
       COLOPHON_TRY_ASSIGN(one.memory, pool_.take());
       one.items.resize(piece);
       one.digests.resize(work_.input == InputKind::kMessage ? piece : 0);
       one.valid.resize(piece);
     }
-    std::vector<std::thread> helpers;
-    helpers.reserve(threads - 1);
-    for (std::size_t i = 1; i < threads; ++i) {
-      try {
+    std::vector<std::jthread> helpers;  // joined whichever way this is left
+    try {
+      for (std::size_t i = 1; i < scratch.size(); ++i) {
         helpers.emplace_back([this, &scratch, i] { take_pieces(scratch[i]); });
-      } catch (const std::system_error&) {
-        break;  // no more threads to be had: those there are do it all
       }
+    } catch (const std::exception&) {
+      // No more threads to be had: those there are do it all.
     }
     take_pieces(scratch[0]);
-    for (std::thread& helper : helpers) helper.join();
     return {};
   }
 
@@ -119,13 +124,13 @@ class P256Batch {
     std::vector<std::uint8_t> valid;
   };
 
-  [[nodiscard]] Result<void> make_groups() {
+  void make_groups() {
     for (std::size_t at = 0; at < work_.items.size();) {
       const std::uint32_t key_index = work_.key_of[work_.items[at]];
       std::size_t end = at + 1;
       while (end < work_.items.size() && work_.key_of[work_.items[end]] == key_index) ++end;
       const BatchKey& key = work_.keys[key_index];
-      COLOPHON_TRY_ASSIGN(P256TablePtr table, tables_.acquire(*key.key, key.prepared, end - at));
+      P256TablePtr table = tables_.acquire(*key.key, key.prepared, end - at);
       Group& group = groups_[table ? table->bits : 0];
       group.bits = table ? table->bits : 0;
       group.items.insert(group.items.end(), work_.items.begin() + static_cast<std::ptrdiff_t>(at),
@@ -134,7 +139,6 @@ class P256Batch {
       if (table) in_use_.push_back(std::move(table));
       at = end;
     }
-    return {};
   }
 
   void take_pieces(Scratch& scratch) noexcept {
@@ -183,7 +187,7 @@ class CpuBackend final : public BackendImplementation {
         what_(std::move(what)),
         needs_avx512_(needs_avx512),
         tables_(kernels),
-        scratch_(kernels.verify_memory_bytes(kernels::kVerifyCountMax)) {}
+        scratch_(kernels) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return kernels_.name; }
   [[nodiscard]] std::string description() const override {
@@ -231,18 +235,24 @@ class CpuBackend final : public BackendImplementation {
 
 }  // namespace
 
+std::unique_ptr<const BackendImplementation> make_cpu_backend(const kernels::P256Kernels& kernels,
+                                                              std::string what, bool needs_avx512) {
+  return std::make_unique<const CpuBackend>(kernels, std::move(what), needs_avx512);
+}
+
 const BackendImplementation& portable_backend() {
   // Not destroyed: keys enrolled in registries of static storage may outlive any order of
   // destruction.
   static const auto* const backend =
-      new CpuBackend(kernels::kP256Portable, "64-bit integers", /*needs_avx512=*/false);
+      make_cpu_backend(kernels::kP256Portable, "64-bit integers", /*needs_avx512=*/false).release();
   return *backend;
 }
 
 #if COLOPHON_AVX512
 const BackendImplementation& avx512_backend() {
   static const auto* const backend =
-      new CpuBackend(kernels::kP256Avx512, "AVX-512 IFMA, eight at a time", /*needs_avx512=*/true);
+      make_cpu_backend(kernels::kP256Avx512, "AVX-512 IFMA, eight at a time", /*needs_avx512=*/true)
+          .release();
   return *backend;
 }
 #endif

@@ -5,12 +5,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
+#include <new>
+#include <random>
 #include <string>
 #include <utility>
 
 namespace colophon {
 namespace {
+
+__extension__ typedef unsigned __int128 Wide;
 
 constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 // Of the machine's memory, one eighth, and not more than a gigabyte unless it is asked for.
@@ -50,15 +55,15 @@ Result<std::shared_ptr<void>> allocate_table_memory(std::size_t bytes) {
   return std::shared_ptr<void>(memory, [size](void* at) { munmap(at, size); });
 }
 
-// --- handles
-// ---------------------------------------------------------------------------------------
+// --- handles -----------------------------------------------------------------------------------
 
 class P256Tables::Handle final : public PreparedKey {
  public:
   Handle(P256Tables& tables, Entries::iterator entry) : tables_(tables), entry_(entry) {}
   ~Handle() override {
+    P256TablePtr gone;
     const std::scoped_lock guard(tables_.mutex_);
-    tables_.forget(entry_);
+    gone = tables_.forget(entry_);
   }
   [[nodiscard]] std::size_t memory_bytes() const noexcept override {
     return sizeof(*this) + sizeof(Entry);
@@ -74,125 +79,219 @@ P256Tables::P256Tables(const kernels::P256Kernels& kernels)
     : kernels_(kernels), memory_max_(memory_default()) {}
 
 std::unique_ptr<PreparedKey> P256Tables::enrol(const PublicKey& key) {
+  Entries entries;
+  entries.push_front(Entry{key.bytes, /*enrolled=*/true, false, 0, nullptr});
+  auto handle = std::make_unique<Handle>(*this, entries.begin());
   const std::scoped_lock guard(mutex_);
-  Entry entry;
-  entry.point = key.bytes;
-  entry.enrolled = true;
-  entries_.push_front(std::move(entry));
-  ++enrolled_;
-  return std::make_unique<Handle>(*this, entries_.begin());
+  Entries& list = list_of(entries.front());
+  list.splice(list.begin(), entries);
+  return handle;
 }
 
-void P256Tables::forget(Entries::iterator entry) {
-  release(*entry);
-  if (entry->enrolled) {
-    --enrolled_;
-  } else {
-    strangers_.erase(entry->point);
-  }
-  entries_.erase(entry);
+P256TablePtr P256Tables::forget(Entries::iterator entry) {
+  Entries& list = list_of(*entry);
+  P256TablePtr table = std::move(entry->table);
+  if (!entry->enrolled) strangers_.erase(entry->point);
+  list.erase(entry);
+  return table;
 }
 
-void P256Tables::release(Entry& entry) {
-  if (entry.table) memory_used_ -= entry.table->bytes;
-  entry.table.reset();
-  entry.uses = 0;
+// --- which key has which table -------------------------------------------------------------------
+
+P256Tables::Entries& P256Tables::list_of(const Entry& entry) {
+  return lists_[entry.enrolled ? 1 : 0][entry.table ? 1 : 0];
 }
 
-// --- which key has which table
-// --------------------------------------------------------------------------
+std::size_t P256Tables::enrolled_count() const { return lists_[1][0].size() + lists_[1][1].size(); }
+
+P256Tables::PointHash::PointHash() {
+  std::random_device random;
+  for (std::uint64_t& word : secret) word = std::uint64_t{random()} << 32 | random();
+}
+
+// NH (UMAC, RFC 4418 §5.2.2) with words of 64 bits.
+std::size_t P256Tables::PointHash::operator()(const Point& point) const noexcept {
+  std::array<std::uint64_t, 4> word;
+  std::memcpy(word.data(), point.data(), sizeof(word));
+  for (std::size_t i = 0; i < 4; ++i) word[i] += secret[i];
+  const Wide sum = Wide{word[0]} * word[1] + Wide{word[2]} * word[3];
+  return static_cast<std::size_t>(sum >> 64) ^ static_cast<std::size_t>(sum);
+}
 
 // A key that came as bytes, counted. The one seen longest ago makes place; a handful of common keys
 // stay in front of any number of keys seen once.
 P256Tables::Entries::iterator P256Tables::stranger(const Point& point) {
   if (const auto found = strangers_.find(point); found != strangers_.end()) return found->second;
-  if (strangers_.size() >= kStrangersMax) {
-    for (auto entry = entries_.end(); entry != entries_.begin();) {
+  Entries& list = lists_[0][0];
+  if (list.size() >= kStrangersMax) {
+    for (auto entry = list.end(); entry != list.begin();) {
       --entry;
-      if (entry->enrolled || entry->building) continue;
-      forget(entry);
-      break;
+      if (entry->building) continue;  // by one of the few threads at work
+      auto node = strangers_.extract(entry->point);
+      node.key() = point;
+      entry->point = point;
+      entry->uses = 0;
+      strangers_.insert(std::move(node));
+      return entry;
     }
   }
-  entries_.push_front(Entry{point, false, false, 0, nullptr});
-  strangers_.emplace(point, entries_.begin());
-  return entries_.begin();
+  Entries entries;
+  entries.push_front(Entry{point, false, false, 0, nullptr});
+  strangers_.emplace(point, entries.begin());
+  list.splice(list.begin(), entries);
+  return list.begin();
 }
 
-std::size_t P256Tables::width_earned(const Entry& entry) const {
+unsigned P256Tables::bits_earned(const Entry& entry) const {
   if (!entry.enrolled && entry.uses < kPromotionUses) return 0;
-  std::size_t width = 0;
-  while (width < kWidths.size() && entry.uses >= kUsesForWidth[width] &&
-         kernels_.table_bytes(kWidths[width]) * std::max<std::size_t>(enrolled_, 1) <=
-             memory_max_) {
-    ++width;
+  const std::size_t share = memory_max_ / std::max<std::size_t>(enrolled_count(), 1);
+  unsigned bits = 0;
+  for (std::size_t i = 0; i < kWidths.size() && entry.uses >= kUsesForWidth[i]; ++i) {
+    if (kernels_.table_bytes(kWidths[i]) > share) break;
+    bits = kWidths[i];
   }
-  return width;
+  return bits;
 }
 
-// The tables used longest ago, until the budget is kept.
-void P256Tables::make_room() {
-  for (auto entry = entries_.rbegin(); entry != entries_.rend() && memory_used_ > memory_max_;
-       ++entry) {
-    if (entry->table) release(*entry);
-  }
-}
-
-Result<P256TablePtr> P256Tables::acquire(const PublicKey& key, const PreparedKey* prepared,
-                                         std::uint64_t uses) {
+P256TablePtr P256Tables::acquire(const PublicKey& key, const PreparedKey* prepared,
+                                 std::uint64_t uses) {
+  Gone gone;
+  P256TablePtr current;
   std::unique_lock guard(mutex_);
   // An enrolled key's entry lives as long as its handle, which the batch keeps alive.
   const auto entry =
       prepared != nullptr ? static_cast<const Handle*>(prepared)->entry() : stranger(key.bytes);
-  entries_.splice(entries_.begin(), entries_, entry);
+  Entries& list = list_of(*entry);
+  list.splice(list.begin(), list, entry);
   entry->uses += uses;
-  const std::size_t width = width_earned(*entry);
-  const unsigned bits = width == 0 ? 0 : kWidths[width - 1];
-  if (entry->building || bits <= (entry->table ? entry->table->bits : 0)) return entry->table;
+  current = entry->table;
+  const std::size_t current_bytes = current ? current->bytes : 0;
+  const unsigned bits = bits_earned(*entry);
+  if (entry->building || bits <= (current ? current->bits : 0)) return current;
 
+  const std::size_t build_bytes = kernels_.build_memory_bytes(bits);
+  if (build_memory_used_ != 0 && build_memory_used_ + build_bytes > memory_max_) return current;
+  const std::size_t bytes = kernels_.table_bytes(bits);
+  if (!make_room(bytes - current_bytes, entry->enrolled, gone)) return current;
+  const auto table = std::make_shared<P256Table>(bits, bytes, memory_used_);
+  const CountedBytes build_memory(build_memory_used_, build_bytes);
   entry->building = true;  // keeps a stranger's entry from being forgotten, too
   const Point point = entry->point;
   guard.unlock();
-  auto built = build(&point, bits);
+  gone.clear();
+  const bool built = build(*table, &point);
   guard.lock();
   entry->building = false;
-  if (!built) return built;
-  if (entry->table) memory_used_ -= entry->table->bytes;
-  entry->table = *built;
-  memory_used_ += entry->table->bytes;
-  make_room();
-  return built;
+  if (!built) {
+    entry->uses = 0;  // no memory: not tried again before long
+    return current;
+  }
+  // Where the limit was lowered meanwhile, this batch is the only one to use it.
+  if (memory_used_ - current_bytes <= memory_max_) set_table(entry, table);
+  return table;
 }
 
 Result<P256TablePtr> P256Tables::generator(std::uint64_t uses) {
-  const std::scoped_lock guard(generator_mutex_);
+  const auto new_table = [this](unsigned bits) {
+    return std::make_shared<P256Table>(bits, kernels_.table_bytes(bits), generator_memory_used_);
+  };
+  std::unique_lock guard(generator_mutex_);
   generator_uses_ += uses;
-  std::size_t width = 1;  // of the second: one signature is worth that much
+  if (!generator_) {  // all wait for the first
+    auto first = new_table(kWidths[1]);
+    if (!build(*first, nullptr)) {
+      return make_error(ErrorCode::kInternal, "no memory for the table of the curve's generator, " +
+                                                  std::to_string(first->bytes) + " bytes");
+    }
+    generator_ = std::move(first);
+  }
+  std::size_t width = 1;
+  // One signature is worth that much more: every key's use the generator.
   while (width + 1 < kWidths.size() && generator_uses_ >= kUsesForWidth[width + 1] / 8) ++width;
-  if (!generator_ || generator_->bits < kWidths[width]) {
-    COLOPHON_TRY_ASSIGN(generator_, build(nullptr, kWidths[width]));
+  if (generator_building_ || generator_->bits >= kWidths[width]) return generator_;
+  const auto wider = new_table(kWidths[width]);
+  generator_building_ = true;
+  guard.unlock();
+  const bool built = build(*wider, nullptr);
+  guard.lock();
+  generator_building_ = false;
+  if (built) {
+    generator_ = wider;
+  } else {
+    generator_uses_ = 0;  // no memory: not tried again before long
   }
   return generator_;
 }
 
-Result<P256TablePtr> P256Tables::build(const Point* point, unsigned bits) const {
-  auto table = std::make_shared<P256Table>();
-  table->bits = bits;
-  table->bytes = kernels_.table_bytes(bits);
-  COLOPHON_TRY_ASSIGN(table->memory, allocate_table_memory(table->bytes));
-  COLOPHON_TRY_ASSIGN(const auto scratch, allocate_table_memory(kernels_.build_memory_bytes(bits)));
-  kernels_.build_table(point == nullptr ? nullptr : point->data(), bits, table->memory.get(),
-                       scratch.get());
-  return P256TablePtr(std::move(table));
+bool P256Tables::build(P256Table& table, const Point* point) const noexcept {
+  try {
+    auto memory = allocate_table_memory(table.bytes);
+    if (!memory) return false;
+    const auto scratch = allocate_table_memory(kernels_.build_memory_bytes(table.bits));
+    if (!scratch) return false;
+    table.memory = std::move(*memory);
+    kernels_.build_table(point == nullptr ? nullptr : point->data(), table.bits, table.memory.get(),
+                         scratch->get());
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
-// --- the budget
-// -----------------------------------------------------------------------------------------
+// --- the budget ----------------------------------------------------------------------------------
+
+void P256Tables::set_table(Entries::iterator entry, P256TablePtr table) {
+  Entries& from = list_of(*entry);
+  entry->table = std::move(table);
+  Entries& to = list_of(*entry);
+  to.splice(to.begin(), from, entry);
+}
+
+// A stranger is forgotten with its table.
+void P256Tables::drop_table(Entries::iterator entry, Gone& gone) {
+  gone.push_back(entry->table);
+  entry->uses = 0;
+  if (entry->enrolled || entry->building) {
+    set_table(entry, nullptr);
+  } else {
+    (void)forget(entry);
+  }
+}
+
+// Room for `bytes` more, by dropping idle tables: strangers' first. Looks at a bounded number of
+// them: many may be in use by a large batch.
+bool P256Tables::make_room(std::size_t bytes, bool for_enrolled, Gone& gone) {
+  constexpr int kLookedAtMax = 64;
+  std::size_t used = memory_used_;
+  for (const std::size_t enrolled : {0, 1}) {
+    if (enrolled == 1 && !for_enrolled) break;
+    Entries& list = lists_[enrolled][1];
+    auto end = list.end();
+    for (int i = 0; i < kLookedAtMax && end != list.begin() && used + bytes > memory_max_; ++i) {
+      const auto entry = std::prev(end);
+      // Copies are only made under the lock, or of a copy: where this is the only one, it stays so.
+      if (entry->table.use_count() > 1) {
+        end = entry;
+        continue;
+      }
+      used -= entry->table->bytes;
+      drop_table(entry, gone);
+    }
+  }
+  return used + bytes <= memory_max_;
+}
 
 void P256Tables::set_memory_max(std::size_t bytes) {
+  Gone gone;
   const std::scoped_lock guard(mutex_);
   memory_max_ = bytes;
-  make_room();
+  std::size_t used = memory_used_;
+  for (auto& [without, with] : lists_) {
+    while (!with.empty() && used > memory_max_) {
+      used -= with.back().table->bytes;
+      drop_table(std::prev(with.end()), gone);
+    }
+  }
 }
 
 TableMemory P256Tables::memory() const {
@@ -200,9 +299,7 @@ TableMemory P256Tables::memory() const {
   TableMemory memory;
   memory.bytes = memory_used_;
   memory.bytes_max = memory_max_;
-  for (const Entry& entry : entries_) {
-    if (entry.table) ++memory.tables;
-  }
+  memory.tables = lists_[0][1].size() + lists_[1][1].size();
   return memory;
 }
 

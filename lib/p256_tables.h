@@ -4,18 +4,26 @@
 // how wide its windows are, and which go when room is wanted.
 //
 // A table pays only over many signatures, so a key's grows with its use (kUsesForWidth), up to the
-// widest that every enrolled key could have within the budget. Over the budget, the tables used
-// longest ago go; their keys are verified without until they have earned one again. A key that is
-// not enrolled but comes often (kPromotionUses) gets one too.
+// widest that every enrolled key could have within the budget. Where the budget is used up, the
+// tables used longest ago go; their keys are verified without until they have earned one again. A
+// key that is not enrolled but comes often (kPromotionUses) gets one too, but never in the place of
+// an enrolled key's: whoever sends signatures by keys of his own making slows down no member.
+//
+// The budget counts every table from before it is built until the last batch that uses it is done.
+// It is passed only for a moment: while a wider table takes the place of a narrower one, and by
+// what batches have in use when the limit is lowered. Memory to build in comes on top; of it, too,
+// no more than the budget is out at once, or what one table takes.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <list>
-#include <map>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
+#include <vector>
 
 #include "backend_implementation.h"
 #include "kernels/ecdsa.h"
@@ -27,15 +35,33 @@ namespace colophon {
 // out of memory.
 [[nodiscard]] Result<std::shared_ptr<void>> allocate_table_memory(std::size_t bytes);
 
-// A finished table; the batches that use it keep it alive.
+// Bytes counted in a total for as long as this lives.
+class CountedBytes {
+ public:
+  CountedBytes(std::atomic<std::size_t>& total, std::size_t bytes) : total_(total), bytes_(bytes) {
+    total_ += bytes_;
+  }
+  CountedBytes(const CountedBytes&) = delete;
+  CountedBytes& operator=(const CountedBytes&) = delete;
+  ~CountedBytes() { total_ -= bytes_; }
+
+ private:
+  std::atomic<std::size_t>& total_;
+  const std::size_t bytes_;
+};
+
+// Immutable once built; the batches that use it keep it alive.
 struct P256Table {
-  unsigned bits = 0;
-  std::size_t bytes = 0;
+  P256Table(unsigned window_bits, std::size_t size, std::atomic<std::size_t>& total)
+      : counted(total, size), bits(window_bits), bytes(size) {}
+  const CountedBytes counted;  // destroyed after the memory
+  const unsigned bits;
+  const std::size_t bytes;
   std::shared_ptr<void> memory;
 };
 using P256TablePtr = std::shared_ptr<const P256Table>;
 
-// Thread-safe.
+// Thread-safe. Outlives its handles and tables.
 class P256Tables {
  public:
   static constexpr std::array<unsigned, 5> kWidths = {5, 8, 10, 13, 16};
@@ -43,7 +69,8 @@ class P256Tables {
   // signatures verified with the one before.
   static constexpr std::array<std::uint64_t, 5> kUsesForWidth = {16, 64, 512, 8'192, 65'536};
   static constexpr std::uint64_t kPromotionUses = 256;
-  static constexpr std::size_t kStrangersMax = 4'096;  // keys not enrolled whose uses are counted
+  // Keys neither enrolled nor with a table whose uses are counted.
+  static constexpr std::size_t kStrangersMax = 4'096;
 
   explicit P256Tables(const kernels::P256Kernels& kernels);
 
@@ -51,11 +78,12 @@ class P256Tables {
   [[nodiscard]] std::unique_ptr<PreparedKey> enrol(const PublicKey& key);
 
   // The table to use for `uses` signatures of a key now; null: verify without. `prepared` is
-  // enrol()'s, or null. Builds a table where the key has earned one. Error kInternal: out of
-  // memory.
-  [[nodiscard]] Result<P256TablePtr> acquire(const PublicKey& key, const PreparedKey* prepared,
-                                             std::uint64_t uses);
-  // The generator's, which widens likewise and is not counted against the budget.
+  // enrol()'s, kept alive by the caller, or null. Builds a table where the key has earned one and
+  // there is room; where memory runs out, it does without.
+  [[nodiscard]] P256TablePtr acquire(const PublicKey& key, const PreparedKey* prepared,
+                                     std::uint64_t uses);
+  // The generator's, which widens likewise and is not counted against the budget. Error kInternal:
+  // no memory for the first.
   [[nodiscard]] Result<P256TablePtr> generator(std::uint64_t uses);
 
   void set_memory_max(std::size_t bytes);
@@ -71,27 +99,44 @@ class P256Tables {
     P256TablePtr table;
   };
   using Entries = std::list<Entry>;
+  // Of x, by numbers that nobody outside knows: keys come from outside, and cannot be made to
+  // collide.
+  struct PointHash {
+    std::array<std::uint64_t, 4> secret;
+    PointHash();
+    std::size_t operator()(const Point& point) const noexcept;
+  };
+  using Gone = std::vector<P256TablePtr>;  // to be freed without the lock: unmapping takes long
   class Handle;
 
+  [[nodiscard]] Entries& list_of(const Entry& entry);
+  [[nodiscard]] std::size_t enrolled_count() const;
   [[nodiscard]] Entries::iterator stranger(const Point& point);
-  // Index into kWidths plus one; 0: none.
-  [[nodiscard]] std::size_t width_earned(const Entry& entry) const;
-  [[nodiscard]] Result<P256TablePtr> build(const Point* point, unsigned bits) const;
-  void release(Entry& entry);
-  void make_room();
-  void forget(Entries::iterator entry);
+  // Of the table the key has earned; 0: none.
+  [[nodiscard]] unsigned bits_earned(const Entry& entry) const;
+  [[nodiscard]] bool make_room(std::size_t bytes, bool for_enrolled, Gone& gone);
+  void set_table(Entries::iterator entry, P256TablePtr table);
+  void drop_table(Entries::iterator entry, Gone& gone);
+  [[nodiscard]] P256TablePtr forget(Entries::iterator entry);
+  // False: out of memory.
+  [[nodiscard]] bool build(P256Table& table, const Point* point) const noexcept;
 
   const kernels::P256Kernels& kernels_;
 
+  std::atomic<std::size_t> memory_used_ = 0;
+  std::atomic<std::size_t> build_memory_used_ = 0;
+
   mutable std::mutex mutex_;
   std::size_t memory_max_;
-  std::size_t memory_used_ = 0;
-  std::size_t enrolled_ = 0;
-  Entries entries_;  // most recently used first
-  std::map<Point, Entries::iterator> strangers_;
+  // [enrolled][with a table]; in each, the most recently used first. No list is ever walked from
+  // end to end: an enrolled register may be millions long.
+  std::array<std::array<Entries, 2>, 2> lists_;
+  std::unordered_map<Point, Entries::iterator, PointHash> strangers_;
 
+  std::atomic<std::size_t> generator_memory_used_ = 0;
   std::mutex generator_mutex_;
   std::uint64_t generator_uses_ = 0;
+  bool generator_building_ = false;  // a wider one; the present one serves meanwhile
   P256TablePtr generator_;
 };
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <numeric>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -287,6 +288,10 @@ Result<void> verify_batch_on(const BackendImplementation& implementation, const 
   }
   std::copy(decided.begin(), decided.end(), verdicts.begin());
   return {};
+}
+
+unsigned hardware_threads() noexcept {
+  return std::clamp(std::thread::hardware_concurrency(), 1U, kThreadsMax);
 }
 
 Result<void> verify_batch(const Backend& backend, const VerifyBatch& batch,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What happens to transactions before they are ordered: form, limits, time, replay, signature.
-// Works in the caller's thread, so that several callers use several cores.
+// Works in the caller's thread, so that several callers use several cores; the signatures of a
+// large submission are verified on several threads.
 #pragma once
 
 #include <cstdint>

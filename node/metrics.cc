@@ -67,6 +67,17 @@ std::string Metrics::render(const Gauges& gauges) const {
   metric(out, "colophon_log_size", "Events in the log.", "gauge", gauges.log_size);
   metric(out, "colophon_queue_depth", "Transactions verified and waiting for a block.", "gauge",
          gauges.queue_depth);
+  const std::string of_backend = "{backend=\"" + gauges.backend + "\"}";
+  const auto table_gauge = [&](const std::string& name, std::string_view help,
+                               std::uint64_t value) {
+    header(out, name, help, "gauge");
+    sample(out, name + of_backend, value);
+  };
+  table_gauge("colophon_key_tables", "Public keys with a table of multiples in memory.",
+              gauges.tables.tables);
+  table_gauge("colophon_key_tables_bytes", "Memory in use by these tables.", gauges.tables.bytes);
+  table_gauge("colophon_key_tables_bytes_max", "Limit of that memory; 0: no tables are kept.",
+              gauges.tables.bytes_max);
   metric(out, "colophon_transactions_committed_total", "Transactions made durable since start.",
          "counter", committed_);
   header(out, "colophon_transactions_refused_total", "Transactions refused since start, by reason.",

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 
+#include "colophon/backend.hpp"
 #include "colophon/error.hpp"
 
 namespace colophon::node {
@@ -36,6 +37,7 @@ struct Gauges {
   bool accepting = true;
   std::string backend;
   std::string ordering;
+  TableMemory tables;  // of the backend
 };
 
 class Metrics {

@@ -40,6 +40,9 @@ Result<void> check_config(const NodeConfig& config) {
   COLOPHON_TRY(
       range("block_transactions_max", config.block_transactions_max, 1, kBlockTransactionsLimit));
   COLOPHON_TRY(range("block_deadline_ms", config.block_deadline_ms, 0, kBlockDeadlineMsLimit));
+  if (config.table_memory != 0) {
+    COLOPHON_TRY(range("table_memory", config.table_memory, kTableMemoryMin, kTableMemoryLimit));
+  }
   return range("queue_transactions_max", config.queue_transactions_max, 1, kQueueTransactionsLimit);
 }
 
@@ -67,6 +70,7 @@ class SoloNode final : public Node {
       config_.log("INFO", "chain " + genesis_.chain_id + " at height " +
                               std::to_string(head.height) + ", " + std::to_string(head.log_size) +
                               " events, backend " + std::string(backend_.name()));
+      log_backend();
       config_.log("WARN",
                   "ordering solo: one machine decides and stores alone; it tolerates no fault of "
                   "this machine, so keep backups");
@@ -217,11 +221,30 @@ class SoloNode final : public Node {
   std::string metrics() const override {
     const NodeStatus now = status();
     return metrics_.render(Gauges{now.height, now.log_size, ordering_->queue_depth(), now.accepting,
-                                  now.backend, now.ordering});
+                                  now.backend, now.ordering, backend_.table_memory()});
   }
 
  private:
   const Store& store() const { return ledger_->store(); }
+
+  // Which backend it is and why, so that nobody wonders where the speed is.
+  void log_backend() const {
+    const std::vector<BackendInfo> infos = list_backends();  // the better ones first
+    const auto preferred = std::ranges::find_if(infos, &BackendInfo::chosen_by_auto);
+    std::string line = "backend " + std::string(backend_.name());
+    if (preferred == infos.end() || preferred->name == backend_.name()) {
+      line += " is the best that this machine can use";
+    } else {
+      line += " was asked for; auto would choose " + preferred->name;
+    }
+    if (const TableMemory tables = backend_.table_memory(); tables.bytes_max != 0) {
+      line += "; its tables of keys take at most " + std::to_string(tables.bytes_max) + " bytes";
+    }
+    config_.log("INFO", line);
+    for (auto info = infos.begin(); info != preferred; ++info) {
+      config_.log(info->supported ? "WARN" : "INFO", info->reason);
+    }
+  }
 
   // 0 means the whole log.
   Result<std::uint64_t> checked_size(std::string_view field, std::uint64_t size) const {
@@ -254,6 +277,7 @@ Result<std::unique_ptr<Node>> Node::open(const NodeConfig& config, const Genesis
   COLOPHON_TRY(check_config(config));
   COLOPHON_TRY(check_chain_id(genesis.chain_id));
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose(config.backend));
+  if (config.table_memory != 0) COLOPHON_TRY(backend.set_table_memory_max(config.table_memory));
   auto node = std::make_unique<SoloNode>(config, genesis, environment, backend);
   COLOPHON_TRY(node->start(std::move(signer)));
   return std::unique_ptr<Node>(std::move(node));

@@ -28,6 +28,9 @@ struct NodeConfig {
   std::uint32_t block_deadline_ms = 20;  // a block closes this long after its first transaction
   std::uint32_t queue_transactions_max = 65536;  // beyond it submit() says kUnavailable
   std::string backend;                           // as Backend::choose
+  // Bytes for the backend's tables of keys, as Backend::set_table_memory_max; 0: what it has by
+  // itself. It is the backend's, so the last node opened in a process decides.
+  std::uint64_t table_memory = 0;
   // Called with what an operator should read, from any thread; empty: nobody is. Levels: "INFO",
   // "WARN", "ERROR".
   std::function<void(std::string_view level, std::string_view message)> log;
@@ -38,6 +41,7 @@ struct NodeConfig {
 inline constexpr std::uint32_t kBlockTransactionsLimit = 1U << 14;
 inline constexpr std::uint32_t kBlockDeadlineMsLimit = 60 * 1000;
 inline constexpr std::uint32_t kQueueTransactionsLimit = 1U << 20;
+inline constexpr std::uint64_t kTableMemoryLimit = std::uint64_t{1} << 40;  // from kTableMemoryMin
 
 // Limits on what is sent, named in errors and in GET /v1/status.
 inline constexpr std::size_t kTransactionBytesMax = 64 * 1024;

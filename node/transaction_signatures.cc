@@ -87,6 +87,7 @@ Result<std::vector<Verdict>> verify_signatures(
       VerifyBatch call;
       call.scheme = scheme;
       call.encoding = SignatureEncoding::kRaw;
+      call.threads = hardware_threads();
       const bool ecdsa = scheme == Scheme::kEcdsaP256Sha256;
       call.profile = ecdsa ? Profile::kLowS : Profile::kZip215;
       call.input = ecdsa ? InputKind::kDigest : InputKind::kMessage;

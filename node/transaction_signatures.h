@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The signatures of many transactions at once, one call of the library a scheme. Profiles of the
-// ledger: ECDSA P-256 low_s, Ed25519 zip215, both raw.
+// The signatures of many transactions at once, one call of the library a scheme, on as many threads
+// as the machine has and the batch is worth. Profiles of the ledger: ECDSA P-256 low_s, Ed25519
+// zip215, both raw.
 #pragma once
 
 #include <cstdint>

@@ -15,14 +15,18 @@ namespace {
 void print_text(const std::vector<BackendInfo>& infos) {
   for (const BackendInfo& info : infos) {
     std::cout << (info.chosen_by_auto ? "* " : "  ") << info.name << "  " << info.description;
-    if (!info.supported) {
-      std::cout << "\n    not on this machine: " << info.reason;
-    } else if (!info.self_test_passed) {
-      std::cout << "\n    not used: " << info.reason;
-    } else {
-      std::cout << ", self-test passed";
+    if (!info.self_test_passed) {
+      std::cout << "\n    " << info.reason << '\n';
+      continue;
     }
-    std::cout << '\n';
+    std::cout << ", self-test passed\n";
+    const TableMemory& tables = info.tables;
+    if (tables.bytes_max == 0) {
+      std::cout << "    keeps no tables of keys\n";
+    } else {
+      std::cout << "    tables of keys: " << tables.tables << ", " << tables.bytes << " of at most "
+                << tables.bytes_max << " bytes\n";
+    }
   }
   std::cout << "* is what COLOPHON_BACKEND=auto, the default, chooses\n";
 }
@@ -35,7 +39,11 @@ void print_json(const std::vector<BackendInfo>& infos) {
                      {"supported", info.supported},
                      {"self_test_passed", info.self_test_passed},
                      {"chosen_by_auto", info.chosen_by_auto},
-                     {"reason", info.reason}});
+                     {"reason", info.reason},
+                     {"table_memory",
+                      {{"bytes", info.tables.bytes},
+                       {"bytes_max", info.tables.bytes_max},
+                       {"tables", info.tables.tables}}}});
   }
   std::cout << array.dump(2) << '\n';
 }

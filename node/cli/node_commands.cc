@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "colophon/backend.hpp"
 #include "colophon/hsm/signer.h"
 #include "node/api/api.h"
 #include "node/bytes.h"
@@ -168,16 +169,30 @@ node::NodeConfig config_of(const ChainDirectory& chain) {
   config.block_transactions_max = configuration.block_transactions_max;
   config.block_deadline_ms = configuration.block_deadline_ms;
   config.queue_transactions_max = configuration.queue_transactions_max;
+  config.table_memory = configuration.table_memory;
   // Unless node.json names a backend, COLOPHON_BACKEND may.
   if (configuration.backend != "auto") config.backend = configuration.backend;
   config.log = &log_line;
   return config;
 }
 
+// Asked before the token is: what node.json names wrongly should not cost a PIN.
+Result<void> check_backend(const node::NodeConfig& config) {
+  auto backend = Backend::choose(config.backend);
+  if (backend) return {};
+  Error error = std::move(backend).error();
+  if (!config.backend.empty()) {
+    error.message = "the member backend of node.json: " + error.message;
+  }
+  return error;
+}
+
 Result<void> start(const StartOptions& options) {
   const node::Environment environment = node::system_environment();
   COLOPHON_TRY_ASSIGN(const std::string path, resolve_data_path(options.data));
   COLOPHON_TRY_ASSIGN(ChainDirectory chain, read_chain_directory(path));
+  const node::NodeConfig config = config_of(chain);
+  COLOPHON_TRY(check_backend(config));
   const auto certified = check_log_certificates(chain.log_certificates, chain.genesis,
                                                 environment.clock.now_ms(), "log-certificates.pem");
   COLOPHON_TRY_ASSIGN(auto signer,
@@ -185,8 +200,8 @@ Result<void> start(const StartOptions& options) {
   // Only now: until here Ctrl-C at the PIN's prompt just ends the program.
   COLOPHON_TRY_ASSIGN(StopSignal stop, StopSignal::install());
   if (!certified) log_line("WARN", "log-certificates.pem: " + certified.error().message);
-  COLOPHON_TRY_ASSIGN(
-      auto node, node::Node::open(config_of(chain), chain.genesis, environment, std::move(signer)));
+  COLOPHON_TRY_ASSIGN(auto node,
+                      node::Node::open(config, chain.genesis, environment, std::move(signer)));
   const ListenAddress& listen = chain.configuration.listen;
   COLOPHON_TRY_ASSIGN(auto listener, environment.network.serve_http(
                                          listen.host, listen.port, node::kApiBodyBytesMax,
@@ -243,7 +258,7 @@ constexpr const char* kInitFooter = R"(
 DATA must not be there, or be an empty folder. What is written:
   genesis.json          what all nodes of the chain agree on; never changed
   node.json             how this node runs, to be edited: listen address, key, where the PIN is
-                        (never the PIN), "backend", block and queue limits
+                        (never the PIN), "backend", its "table_memory", block and queue limits
   log-certificates.pem  the certificates given; put new ones here when they are renewed
   db                    the ledger)";
 

@@ -84,12 +84,21 @@ Result<NodeConfiguration> parse_node_configuration(std::string_view json) {
                       "pin_env");
   }
   COLOPHON_TRY_ASSIGN(configuration.backend, reader.text("backend"));
+  if (configuration.backend.empty()) {
+    return make_error(ErrorCode::kMalformed,
+                      "the member backend of node.json is empty: write auto, or a backend's name",
+                      "backend");
+  }
   COLOPHON_TRY_ASSIGN(configuration.block_transactions_max,
                       limit(reader, "block_transactions_max", 1, node::kBlockTransactionsLimit));
   COLOPHON_TRY_ASSIGN(configuration.block_deadline_ms,
                       limit(reader, "block_deadline_ms", 0, node::kBlockDeadlineMsLimit));
   COLOPHON_TRY_ASSIGN(configuration.queue_transactions_max,
                       limit(reader, "queue_transactions_max", 1, node::kQueueTransactionsLimit));
+  if (reader.has("table_memory")) {
+    COLOPHON_TRY_ASSIGN(configuration.table_memory,
+                        reader.number("table_memory", kTableMemoryMin, node::kTableMemoryLimit));
+  }
   COLOPHON_TRY(reader.finish());
   return configuration;
 }
@@ -104,6 +113,7 @@ std::string serialize_node_configuration(const NodeConfiguration& configuration)
   json["block_transactions_max"] = configuration.block_transactions_max;
   json["block_deadline_ms"] = configuration.block_deadline_ms;
   json["queue_transactions_max"] = configuration.queue_transactions_max;
+  if (configuration.table_memory != 0) json["table_memory"] = configuration.table_memory;
   return json.dump(2) + "\n";
 }
 

@@ -33,14 +33,15 @@ struct NodeConfiguration {
   std::uint32_t block_transactions_max = node::NodeConfig().block_transactions_max;
   std::uint32_t block_deadline_ms = node::NodeConfig().block_deadline_ms;
   std::uint32_t queue_transactions_max = node::NodeConfig().queue_transactions_max;
+  std::uint64_t table_memory = 0;  // bytes; 0, not written: the backend's default
 
   [[nodiscard]] hsm::PinSource pin() const;
 };
 
 inline constexpr std::size_t kNodeConfigurationBytesMax = 64 * 1024;
 
-// Strict: an unknown, missing or repeated member is refused. Errors: kMalformed, kLimitExceeded;
-// the field is the member.
+// Strict: an unknown, missing or repeated member is refused; only pin_file, pin_env and
+// table_memory may be left out. Errors: kMalformed, kLimitExceeded; the field is the member.
 [[nodiscard]] Result<NodeConfiguration> parse_node_configuration(std::string_view json);
 // One member a line, so that each is one line to edit.
 [[nodiscard]] std::string serialize_node_configuration(const NodeConfiguration& configuration);

@@ -18,9 +18,10 @@
 namespace colophon::cli {
 namespace {
 
-// A chunk is read, verified and written before the next: what bounds the memory.
-constexpr std::size_t kChunkLinesMax = 4096;
-constexpr std::size_t kChunkBytesMax = std::size_t{16} << 20;
+// A chunk is read, verified and written before the next: what bounds the memory. Of one kind of
+// signature it is work for 64 threads.
+constexpr std::size_t kChunkLinesMax = 32'768;
+constexpr std::size_t kChunkBytesMax = std::size_t{32} << 20;
 
 struct Entry {
   std::uint64_t line_number = 0;
@@ -64,6 +65,7 @@ Result<void> verify_group(const Backend& backend, const Group& group,
   batch.inputs = inputs.slices();
   batch.signatures = signatures.slices();
   batch.public_keys = public_keys.slices();
+  batch.threads = hardware_threads();
   std::vector<Verdict> verdicts(entries.size());
   COLOPHON_TRY(verify_batch(backend, batch, verdicts));
   for (std::size_t i = 0; i < entries.size(); ++i) entries[i]->verdict = verdicts[i];
@@ -152,9 +154,14 @@ class VerifyRun {
 };
 
 Result<int> verify_file(const std::string& path, const std::string& backend_name) {
-  COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose(backend_name));
+  auto backend = Backend::choose(backend_name);
+  if (!backend) {
+    Error error = std::move(backend).error();
+    if (!backend_name.empty()) error.field = "--backend";
+    return error;
+  }
   COLOPHON_TRY_ASSIGN(LineReader reader, LineReader::open(path, kSignatureLineBytesMax));
-  return VerifyRun(backend, std::move(reader)).run();
+  return VerifyRun(*backend, std::move(reader)).run();
 }
 
 constexpr const char* kFooter = R"(

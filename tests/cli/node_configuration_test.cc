@@ -47,6 +47,7 @@ TEST(NodeConfiguration, WhatIsWrittenIsReadBack) {
   value.block_transactions_max = 1;
   value.block_deadline_ms = 0;
   value.queue_transactions_max = node::kQueueTransactionsLimit;
+  value.table_memory = std::uint64_t{5} << 30;
   const auto parsed = parse_node_configuration(serialize_node_configuration(value));
   ASSERT_TRUE(parsed.ok()) << parsed.error().message;
   EXPECT_EQ(parsed->listen.host, "::1");
@@ -58,11 +59,30 @@ TEST(NodeConfiguration, WhatIsWrittenIsReadBack) {
   EXPECT_EQ(parsed->block_transactions_max, 1U);
   EXPECT_EQ(parsed->block_deadline_ms, 0U);
   EXPECT_EQ(parsed->queue_transactions_max, node::kQueueTransactionsLimit);
+  EXPECT_EQ(parsed->table_memory, std::uint64_t{5} << 30);
+}
+
+TEST(NodeConfiguration, TableMemoryMayBeLeftOut) {
+  EXPECT_FALSE(object().contains("table_memory"));
+  const auto parsed = parse_node_configuration(object().dump());
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->table_memory, 0U);
+  // 0 is no way to say it, and what is wrong says the limits.
+  const auto refused = parse_node_configuration(with(object(), "table_memory", 0).dump());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message,
+            "the member table_memory of node.json must be a number from 1048576 to 1099511627776");
 }
 
 TEST(NodeConfiguration, TheBackendIsOneLine) {
   EXPECT_NE(serialize_node_configuration(configuration()).find("\n  \"backend\": \"auto\",\n"),
             std::string::npos);
+}
+
+TEST(NodeConfiguration, ABackendWithoutANameIsRefused) {
+  EXPECT_TRUE(parse_node_configuration(with(object(), "backend", "avx512").dump()).ok());
+  expect_refused(with(object(), "backend", ""), "backend");
+  expect_refused(with(object(), "backend", nullptr), "backend");
 }
 
 TEST(NodeConfiguration, UnknownMissingAndRepeatedMembersAreNamed) {
@@ -98,6 +118,7 @@ TEST(NodeConfiguration, NumbersHaveLimits) {
   limits("block_transactions_max", 1, node::kBlockTransactionsLimit);
   limits("block_deadline_ms", 0, node::kBlockDeadlineMsLimit);
   limits("queue_transactions_max", 1, node::kQueueTransactionsLimit);
+  limits("table_memory", kTableMemoryMin, node::kTableMemoryLimit);
 }
 
 TEST(NodeConfiguration, WhatIsNoObjectIsRefused) {

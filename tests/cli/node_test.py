@@ -7,6 +7,7 @@ usage: node_test.py PROGRAM DAMAGE_LEDGER [CLASS...]
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import urllib.request
 
 sys.dont_write_bytecode = True
 from consortium import CHAIN, MODULES, PIN, Relay, World, key  # noqa: E402
@@ -542,7 +544,12 @@ class Operation(unittest.TestCase):
                                        ({"pin_env": "PIN"}, 2, "pin_env"),
                                        ({"key": key("consortium", "nobody")}, 1, "nobody"),
                                        ({"key": key("acme", "bob")}, 2, "log key"),
-                                       ({"backend": "nothing"}, 2, "nothing"),
+                                       ({"backend": "nothing"}, 2, "backend of node.json: there is no backend "
+                                                                   "'nothing'; choose one of: auto, "),
+                                       ({"backend": ""}, 2, "backend of node.json"),
+                                       ({"table_memory": (1 << 20) - 1}, 2, "table_memory of node.json must be a "
+                                                                            "number from 1048576 to "),
+                                       ({"table_memory": "1 GiB"}, 2, "table_memory"),
                                        ({"backends": "auto"}, 2, "backends"),
                                        ({"listen": None}, 2, "listen"),
                                        ({"listen": "nowhere.invalid:1"}, 2, "nowhere.invalid"),
@@ -555,6 +562,59 @@ class Operation(unittest.TestCase):
         self.assertIn("backup", self.start_fails(3))
         os.rename(os.path.join(world.folder, data, "away"), os.path.join(world.folder, data, "db"))
         self.assertEqual(world.start(data).stop(), 0)
+
+    def test_a_wrong_backend_costs_no_pin(self):
+        world.init(self.data())
+        world.configure(self.data(), backend="nothing", pin_file="/no/pin")
+        self.assertNotIn("/no/pin", self.start_fails(2))
+        world.configure(self.data(), backend="auto")
+        finished = world.run("node", "start", "--data", self.data(), status=2, COLOPHON_BACKEND="nothing")
+        self.assertIn("colophon: COLOPHON_BACKEND: there is no backend 'nothing'", finished.err)
+
+    def test_the_backend_and_its_tables_are_in_log_and_metrics(self):
+        def gauges():
+            with urllib.request.urlopen(node.url + "/metrics", timeout=TIMEOUT_S) as reply:
+                return {name: int(value) for name, value in re.findall(
+                    r'^colophon_key_(tables\w*)\{backend="portable"\} (\d+)$', reply.read().decode(), re.M)}
+        data, listed = self.data(), world.run("backends", "--json", status=0).json()
+        best = next(backend["name"] for backend in listed if backend["chosen_by_auto"])
+        world.init(data)
+        world.configure(data, backend="portable", table_memory=3 << 20)
+        node = world.start(data)
+        self.assertEqual(gauges(), {"tables": 0, "tables_bytes": 0, "tables_bytes_max": 3 << 20})
+        world.enrol("acme")
+        files = [f"table-{i}.txt" for i in range(24)]
+        for name in files:
+            world.write(name, name)
+        world.register(*files)
+        now = gauges()
+        self.assertEqual((now["tables"], now["tables_bytes_max"]), (1, 3 << 20))
+        self.assertTrue(0 < now["tables_bytes"] <= 3 << 20, now)
+        self.assertEqual(node.stop(), 0)
+        why = ("is the best that this machine can use" if best == "portable"
+               else f"was asked for; auto would choose {best}")
+        self.assertIn(f"backend portable {why}; its tables of keys take at most {3 << 20} bytes", node.log())
+
+        # auto: the best, and why none before it; or what COLOPHON_BACKEND says.
+        world.configure(data, backend="auto", table_memory=None)
+        node = world.start(data)
+        self.assertEqual(node.get("/v1/status")["backend"], best)
+        self.assertEqual(node.stop(), 0)
+        self.assertIn(f"backend {best} is the best that this machine can use", node.log())
+        for backend in listed:
+            if not backend["self_test_passed"]:
+                self.assertIn(json.dumps(backend["reason"]), node.log())
+        world.environment["COLOPHON_BACKEND"] = "openssl"
+        try:
+            node = world.start(data)
+        finally:
+            del world.environment["COLOPHON_BACKEND"]
+        self.assertEqual(node.get("/v1/status")["backend"], "openssl")
+        self.assertEqual(node.stop(), 0)
+        self.assertIn('backend openssl was asked for; auto would choose ' + best, node.log())
+        for backend in ("portable", "openssl"):
+            report = world.run("node", "fsck", "--data", data, "--json", status=0, COLOPHON_BACKEND=backend).json()
+            self.assertEqual((report["clean"], report["events"]), (True, 27))
 
     def test_a_module_that_is_away(self):
         world.init(self.data())

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The subcommands that need no node and no token, run as a user runs them.
 
-usage: offline_test.py PROGRAM
+usage: offline_test.py PROGRAM CERTIFICATE_FOLDER
 """
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,10 @@ import unittest
 
 sys.dont_write_bytecode = True
 from program import Program  # noqa: E402
+from signature_lines import every_kind  # noqa: E402
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
+CERTIFICATES = os.path.abspath(sys.argv.pop(1))
 
 # RFC 8032, test 1.
 SIGNED = {
@@ -66,6 +69,13 @@ def consistency_path(old, leaves, whole=True):
     if old <= k:
         return consistency_path(old, leaves[:k], whole) + [tree_root(leaves[k:])]
     return consistency_path(old - k, leaves[k:], False) + [tree_root(leaves[:k])]
+
+
+def certificate_command(certificate=None):
+    at = {name: os.path.join(CERTIFICATES, name)
+          for name in ("certificate.json", "document.txt", "ca.pem")}
+    return ("certificate", "verify", certificate or at["certificate.json"], "--document",
+            at["document.txt"], "--trust", at["ca.pem"])
 
 
 class OfflineTest(unittest.TestCase):
@@ -124,15 +134,88 @@ class Backends(OfflineTest):
         listed = self.run_it("backends", "--json", status=0).json()
         self.assertIn("openssl", [backend["name"] for backend in listed])
         self.assertEqual(sum(backend["chosen_by_auto"] for backend in listed), 1)
+        self.assertEqual(listed[-1]["name"], "openssl")
         text = self.run_it("backends", status=0).out
         for backend in listed:
-            self.assertIn(backend["name"], text)
+            mark = "*" if backend["chosen_by_auto"] else " "
+            self.assertIn(f"{mark} {backend['name']}  {backend['description']}", text)
+            self.assertIn(backend["reason"], text)
+            self.assertIs(backend["self_test_passed"], backend["reason"] == "")
+        # The first that can be used.
+        usable = [backend for backend in listed if backend["self_test_passed"]]
+        self.assertEqual([backend["chosen_by_auto"] for backend in usable],
+                         [True] + [False] * (len(usable) - 1))
+
+    def test_a_new_process_has_no_tables_but_a_limit(self):
+        text = self.run_it("backends", status=0).out
+        for backend in self.run_it("backends", "--json", status=0).json():
+            tables = backend["table_memory"]
+            self.assertEqual(list(tables), ["bytes", "bytes_max", "tables"])
+            self.assertEqual((tables["bytes"], tables["tables"]), (0, 0))
+            if backend["name"] == "openssl":
+                self.assertEqual(tables["bytes_max"], 0)
+                self.assertIn("keeps no tables of keys\n", text)
+            elif backend["self_test_passed"]:
+                self.assertGreaterEqual(tables["bytes_max"], 1 << 20)
+                self.assertIn(f"tables of keys: 0, 0 of at most {tables['bytes_max']} bytes\n", text)
 
     def test_an_unknown_backend_is_refused_and_the_known_are_named(self):
-        self.assertIn("openssl",
-                      self.run_it("backends", status=2, COLOPHON_BACKEND="nothing").err)
-        self.run_it("verify", "-", status=2, COLOPHON_BACKEND="nothing")
+        names = ["auto"] + [one["name"] for one in self.run_it("backends", "--json").json()]
+        told = "there is no backend 'nothing'; choose one of: " + ", ".join(names) + "\n"
+        for command in (("backends",), ("verify", "-"), ("merkle", "root", "-"),
+                        certificate_command()):
+            self.assertEqual(self.run_it(*command, status=2, COLOPHON_BACKEND="nothing").err,
+                             "colophon: COLOPHON_BACKEND: " + told)
+        error = self.run_it(*certificate_command(), "--json", status=2,
+                            COLOPHON_BACKEND="nothing").json()["error"]
+        self.assertEqual(error["field"], "COLOPHON_BACKEND")
+        self.assertEqual(self.run_it("verify", "-", "--backend", "nothing", status=2).err,
+                         "colophon: --backend: " + told)
         self.run_it("verify", "-", "--backend", "openssl", status=0, COLOPHON_BACKEND="nothing")
+
+    def test_one_that_is_known_and_cannot_be_used_is_refused_and_not_replaced(self):
+        for backend in self.run_it("backends", "--json", status=0).json():
+            if not backend["self_test_passed"]:
+                finished = self.run_it("verify", "-", status=3, COLOPHON_BACKEND=backend["name"])
+                self.assertEqual(finished.err, f"colophon: COLOPHON_BACKEND: {backend['reason']}\n")
+
+
+class EveryBackend(OfflineTest):
+    """Whatever does the work, what is printed is the same, byte for byte."""
+
+    def on_each(self, *arguments, **options):
+        backends = [backend["name"] for backend in self.run_it("backends", "--json").json()
+                    if backend["supported"]]
+        self.assertIn("portable", backends)
+        self.assertIn("openssl", backends)
+        printed = {name: self.run_it(*arguments, COLOPHON_BACKEND=name, **options)
+                   for name in backends + ["auto", None]}
+        expected = printed["openssl"]
+        for name, finished in printed.items():
+            self.assertEqual((finished.status, finished.err), (expected.status, expected.err), name)
+            self.assertTrue(finished.out == expected.out, name)
+        return expected
+
+    def test_verify_prints_the_same(self):
+        lines, expected = every_kind()
+        answers = self.on_each("verify", "-", stdin="".join(lines).encode(), status=2).lines()
+        self.assertEqual([answer.get("valid") for answer in answers], expected)
+
+    def test_certificates_are_checked_the_same(self):
+        self.assertIn("valid: ", self.on_each(*certificate_command(), status=0).out)
+        with open(os.path.join(CERTIFICATES, "certificate.json"), encoding="utf-8") as file:
+            certificate = file.read()
+        # The last character but nine of the checkpoint's signature.
+        altered = re.sub(r"(?<=[0-9A-Za-z+/]{60})[0-9A-Za-z+/](?=[0-9A-Za-z+/]{8}=\\n\")",
+                         lambda found: "A" if found[0] != "A" else "B", certificate, count=1)
+        self.assertNotEqual(altered, certificate)
+        self.colophon.write("altered.json", altered)
+        self.assertIn("signature does not verify",
+                      self.on_each(*certificate_command("altered.json"), status=1).out)
+
+    def test_trees_are_the_same(self):
+        leaves = "".join("%02x\n" % (i % 256) * (i % 3) for i in range(1000)).encode()
+        self.on_each("merkle", "root", "-", stdin=leaves, status=0)
 
 
 class Verify(OfflineTest):
@@ -159,11 +242,14 @@ class Verify(OfflineTest):
         kinds = [SIGNED, self.changed(message="00"), "{}\n", self.changed(profile="strict"),
                  self.changed(scheme="ecdsa-p256-sha256"), self.changed(signature="00")]
         expected = [True, False, None, True, False, False]
-        count = 1500  # with six kinds, more than one chunk of the program
-        answers = self.verify(*(kinds * count), status=2)
-        self.assertEqual([answer.get("valid") for answer in answers], expected * count)
+        count, filler = 200, 40_000  # more than one chunk of the program
+        answers = self.verify(*(kinds * count), *(["\n"] * filler), *(kinds * count), status=2)
+        self.assertEqual([answer.get("valid") for answer in answers],
+                         expected * count + [None] * filler + expected * count)
+        second = 6 * count + filler
         self.assertEqual([answer["line"] for answer in answers if "error" in answer],
-                         list(range(3, 6 * count, 6)))
+                         [*range(3, 6 * count, 6), *range(6 * count + 1, second + 1),
+                          *range(second + 3, second + 6 * count, 6)])
 
     def test_wrong_bytes_are_invalid_and_not_an_error(self):
         for member, value in (("signature", ""), ("signature", "00" * 63), ("signature", "ff" * 64),

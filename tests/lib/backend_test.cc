@@ -8,14 +8,19 @@
 #include <atomic>
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "backend_implementation.h"
 #include "batch_builder.h"
 #include "colophon/hash.hpp"
+#include "cpu_backend.h"
+#include "kernels/cpu.h"
 #include "key_registry_storage.h"
 #include "openssl_digest.h"
+#include "p256_signer.h"
 
 namespace colophon::test {
 namespace {
@@ -33,20 +38,26 @@ class EnvironmentVariable {
   std::optional<std::string> old_;
 };
 
+// What this machine should be given: AVX-512 where it has it, never OpenSSL.
+std::string best_here() {
+  return COLOPHON_AVX512 != 0 && kernels::cpu_has_avx512() ? "avx512" : "portable";
+}
+
 TEST(BackendChoice, ByNameByVariableOrAuto) {
   {
     const EnvironmentVariable unset(nullptr);
-    EXPECT_EQ(Backend::choose().value().name(), "openssl");
-    EXPECT_EQ(Backend::choose("auto").value().name(), "openssl");
+    EXPECT_EQ(Backend::choose().value().name(), best_here());
+    EXPECT_EQ(Backend::choose("auto").value().name(), best_here());
     EXPECT_EQ(Backend::choose("openssl").value().name(), "openssl");
+    EXPECT_EQ(Backend::choose("portable").value().name(), "portable");
   }
-  {
-    const EnvironmentVariable empty("");
-    EXPECT_EQ(Backend::choose().value().name(), "openssl");
+  for (const char* automatic : {"", "auto"}) {
+    const EnvironmentVariable variable(automatic);
+    EXPECT_EQ(Backend::choose().value().name(), best_here());
   }
-  {
-    const EnvironmentVariable named("openssl");
-    EXPECT_EQ(Backend::choose().value().name(), "openssl");
+  for (const char* name : {"openssl", "portable"}) {
+    const EnvironmentVariable named(name);
+    EXPECT_EQ(Backend::choose().value().name(), name);
   }
   {
     // A forced name never falls back; one given in the call wins over the variable.
@@ -54,10 +65,89 @@ TEST(BackendChoice, ByNameByVariableOrAuto) {
     const Result<Backend> chosen = Backend::choose();
     ASSERT_FALSE(chosen.ok());
     EXPECT_EQ(chosen.error().code, ErrorCode::kInvalidArgument);
-    EXPECT_NE(chosen.error().message.find("openssl"), std::string::npos) << chosen.error().message;
+    EXPECT_NE(chosen.error().message.find("portable, openssl"), std::string::npos)
+        << chosen.error().message;
     EXPECT_TRUE(Backend::choose("openssl").ok());
   }
   EXPECT_FALSE(Backend::choose("OpenSSL").ok());
+}
+
+#if COLOPHON_AVX512
+TEST(BackendChoice, Avx512IsThereOrSaysWhatTheMachineLacks) {
+  const EnvironmentVariable named("avx512");
+  const Result<Backend> chosen = Backend::choose();
+  const char* missing = nullptr;
+  if (kernels::cpu_has_avx512(&missing)) {
+    EXPECT_EQ(chosen.value().name(), "avx512");
+    return;
+  }
+  ASSERT_FALSE(chosen.ok());
+  EXPECT_EQ(chosen.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(chosen.error().message.find(missing), std::string::npos) << chosen.error().message;
+}
+#endif
+
+// Only the backend that was asked has built a table.
+TEST(BackendChoice, TheBackendNamedIsTheOneThatRuns) {
+  const auto tables = [] {
+    std::map<std::string, std::size_t> bytes;
+    for (const BackendInfo& info : list_backends()) bytes[info.name] = info.tables.bytes;
+    return bytes;
+  };
+  const SignedMessage made = P256Signer::with_number(4711).sign("which one");
+  for (const BackendInfo& info : list_backends()) {
+    if (!info.supported) continue;
+    SCOPED_TRACE(info.name);
+    const Backend chosen = Backend::choose(info.name).value();
+    const auto before = tables();
+    KeyRegistry registry = KeyRegistry::create(chosen).value();
+    const KeyId id = registry.add(Scheme::kEcdsaP256Sha256, made.key).value();
+    BatchBuilder builder({Scheme::kEcdsaP256Sha256});
+    for (int i = 0; i < 16; ++i) builder.add({}, made.message, made.signature);
+    VerifyBatch batch = builder.batch();
+    const std::vector<KeyId> ids(16, id);
+    batch.public_keys = {};
+    batch.key_ids = ids;
+    batch.registry = &registry;
+    std::vector<Verdict> verdicts(16);
+    ASSERT_TRUE(verify_batch(chosen, batch, verdicts).ok());
+    EXPECT_EQ(verdicts, std::vector<Verdict>(16, Verdict::kValid));
+    for (const auto& [name, bytes] : tables()) {
+      if (name == info.name && name != "openssl") {
+        EXPECT_GT(bytes, before.at(name)) << name;
+      } else {
+        EXPECT_EQ(bytes, before.at(name)) << name;
+      }
+    }
+  }
+}
+
+// Code for a CPU that this machine may not have: nothing of it runs before it is asked to verify.
+TEST(BackendChoice, MakingAndListingABackendRunsNoneOfItsCode) {
+  static std::atomic<int> calls;
+  calls = 0;
+  const auto count = [](unsigned) {
+    ++calls;
+    return std::size_t{64};
+  };
+  const kernels::P256Kernels counted = {"counted",
+                                        8,
+                                        count,
+                                        count,
+                                        [](const auto*, unsigned, void*, void*) { ++calls; },
+                                        [](std::size_t) {
+                                          ++calls;
+                                          return std::size_t{64};
+                                        },
+                                        nullptr,
+                                        nullptr};
+  const auto made = make_cpu_backend(counted, "a CPU of the future", /*needs_avx512=*/true);
+  EXPECT_EQ(made->name(), "counted");
+  EXPECT_NE(made->description().find("future"), std::string::npos);
+  EXPECT_EQ(made->unsupported_reason().empty(), kernels::cpu_has_avx512());
+  EXPECT_EQ(made->table_memory().bytes, 0U);
+  made->set_table_memory_max(0);
+  EXPECT_EQ(calls, 0);
 }
 
 TEST(BackendChoice, ListNamesWhatAutoChooses) {
@@ -211,7 +301,13 @@ TEST(BackendSelfTest, UnsupportedIsNotAFailure) {
   ASSERT_FALSE(forced.ok());
   EXPECT_EQ(forced.error().code, ErrorCode::kUnsupported);
   EXPECT_NE(forced.error().message.find("made of wood"), std::string::npos);
-  EXPECT_FALSE(list.list()[0].supported);
+  // Auto takes the next one and says so, with the reason.
+  EXPECT_EQ(list.choose("auto").value(), &openssl_backend());
+  const std::vector<BackendInfo> infos = list.list();
+  EXPECT_FALSE(infos[0].supported);
+  EXPECT_FALSE(infos[0].chosen_by_auto);
+  EXPECT_NE(infos[0].reason.find("made of wood"), std::string::npos) << infos[0].reason;
+  EXPECT_TRUE(infos[1].chosen_by_auto);
   EXPECT_EQ(wooden.calls, 0);
 }
 

@@ -68,6 +68,120 @@ static void test_backends(void) {
   CHECK(strcmp(colophon_backend_name(NULL), "") == 0);
 }
 
+static void test_backend_list_describes(void) {
+  char names[256];
+  CHECK(colophon_backend_list(names, sizeof names, NULL) == COLOPHON_OK);
+  int chosen = 0;
+  for (const char* name = strtok(names, "\n"); name != NULL; name = strtok(NULL, "\n")) {
+    colophon_backend_info info;
+    memset(&info, 0xff, sizeof info);
+    CHECK(colophon_backend_describe(name, &info) == COLOPHON_OK);
+    CHECK(strlen(info.description) > 0 && strlen(info.description) < sizeof info.description);
+    chosen += info.chosen_by_auto;
+
+    /* What it says of a backend is what choosing it gives. */
+    colophon_backend* backend = NULL;
+    const colophon_status status = colophon_backend_choose(name, &backend);
+    CHECK(status == (info.self_test_passed ? COLOPHON_OK
+                     : info.supported      ? COLOPHON_ERROR_INTERNAL
+                                           : COLOPHON_ERROR_UNSUPPORTED));
+    CHECK((strlen(info.reason) == 0) == (status == COLOPHON_OK));
+    if (backend == NULL) continue;
+    colophon_table_memory memory;
+    CHECK(colophon_backend_table_memory(backend, &memory) == COLOPHON_OK);
+    CHECK(memory.bytes == info.table_memory.bytes);
+    CHECK(memory.bytes_max == info.table_memory.bytes_max);
+    CHECK(memory.tables == info.table_memory.tables);
+    CHECK((memory.bytes_max == 0) == (strcmp(name, "openssl") == 0));
+    colophon_backend_free(backend);
+  }
+  CHECK(chosen == 1);
+
+  colophon_backend_info info;
+  CHECK(colophon_backend_describe("no-such", &info) == COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(strstr(colophon_last_error_message(), "name") != NULL);
+  CHECK(strstr(colophon_last_error_message(), "openssl") != NULL);
+  CHECK(colophon_backend_describe("auto", &info) == COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_backend_describe(NULL, &info) == COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_backend_describe("openssl", NULL) == COLOPHON_ERROR_INVALID_ARGUMENT);
+}
+
+#define MANY 1500 /* enough to be split between threads, and for the key to earn a table */
+
+/* Many signatures of one key, every seventh wrong: what `threads` is must not show. */
+static void test_threads_and_tables(void) {
+  static uint8_t signatures[MANY * 64];
+  static uint8_t keys[MANY * 65];
+  static uint8_t inputs[MANY * 6];
+  static uint64_t signature_offsets[MANY + 1];
+  static uint64_t key_offsets[MANY + 1];
+  static uint64_t input_offsets[MANY + 1];
+  static uint8_t verdicts[MANY];
+  for (size_t i = 0; i < MANY; ++i) {
+    CHECK(unhex(kSignature, signatures + 64 * i) == 64);
+    CHECK(unhex(kKey, keys + 65 * i) == 65);
+    memcpy(inputs + 6 * i, i % 7 == 6 ? "samplE" : "sample", 6);
+    signature_offsets[i + 1] = 64 * (i + 1);
+    key_offsets[i + 1] = 65 * (i + 1);
+    input_offsets[i + 1] = 6 * (i + 1);
+  }
+  colophon_verify_batch batch = {0};
+  batch.scheme = COLOPHON_ECDSA_P256_SHA256;
+  batch.encoding = COLOPHON_ENCODING_RAW;
+  batch.input = COLOPHON_INPUT_MESSAGE;
+  batch.inputs = (colophon_slices){inputs, sizeof inputs, input_offsets, MANY};
+  batch.signatures = (colophon_slices){signatures, sizeof signatures, signature_offsets, MANY};
+  batch.public_keys = (colophon_slices){keys, sizeof keys, key_offsets, MANY};
+
+  colophon_backend* backend = NULL;
+  CHECK(colophon_backend_choose("portable", &backend) == COLOPHON_OK);
+  if (backend == NULL) return;
+  colophon_table_memory memory = {0};
+  CHECK(colophon_backend_table_memory(backend, &memory) == COLOPHON_OK);
+  CHECK(memory.bytes == 0 && memory.tables == 0 && memory.bytes_max >= COLOPHON_TABLE_MEMORY_MIN);
+  CHECK(colophon_backend_set_table_memory_max(backend, COLOPHON_TABLE_MEMORY_MIN) == COLOPHON_OK);
+
+  const uint32_t right[] = {0, 1, 2, 3, COLOPHON_THREADS_MAX};
+  for (size_t t = 0; t < sizeof right / sizeof right[0]; ++t) {
+    batch.threads = right[t];
+    memset(verdicts, 99, sizeof verdicts);
+    CHECK(colophon_verify(backend, &batch, verdicts) == COLOPHON_OK);
+    size_t as_expected = 0;
+    for (size_t i = 0; i < MANY; ++i) {
+      as_expected += verdicts[i] == (i % 7 == 6 ? COLOPHON_MISMATCH : COLOPHON_VALID);
+    }
+    CHECK(as_expected == MANY);
+  }
+  const uint32_t wrong[] = {COLOPHON_THREADS_MAX + 1, UINT32_MAX};
+  for (size_t t = 0; t < sizeof wrong / sizeof wrong[0]; ++t) {
+    batch.threads = wrong[t];
+    memset(verdicts, 99, sizeof verdicts);
+    CHECK(colophon_verify(backend, &batch, verdicts) == COLOPHON_ERROR_INVALID_ARGUMENT);
+    CHECK(strstr(colophon_last_error_message(), "threads") != NULL);
+    CHECK(strstr(colophon_last_error_message(), "256") != NULL);
+    CHECK(verdicts[0] == 99);
+  }
+
+  /* The key has earned its table, and it is within the limit. */
+  CHECK(colophon_backend_table_memory(backend, &memory) == COLOPHON_OK);
+  CHECK(memory.tables == 1);
+  CHECK(memory.bytes > 0 && memory.bytes <= memory.bytes_max);
+  CHECK(memory.bytes_max == COLOPHON_TABLE_MEMORY_MIN);
+  CHECK(colophon_backend_set_table_memory_max(backend, COLOPHON_TABLE_MEMORY_MIN - 1) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(strstr(colophon_last_error_message(), "table_memory") != NULL);
+  CHECK(strstr(colophon_last_error_message(), "1048576") != NULL);
+  CHECK(colophon_backend_set_table_memory_max(backend, 0) == COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_backend_set_table_memory_max(NULL, COLOPHON_TABLE_MEMORY_MIN) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_backend_table_memory(NULL, &memory) == COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_backend_table_memory(backend, NULL) == COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_backend_table_memory(backend, &memory) == COLOPHON_OK);
+  CHECK(memory.bytes_max == COLOPHON_TABLE_MEMORY_MIN);
+  CHECK(colophon_backend_set_table_memory_max(backend, UINT64_C(1) << 28) == COLOPHON_OK);
+  colophon_backend_free(backend);
+}
+
 static void test_verify(const colophon_backend* backend) {
   uint8_t inputs[] = "samplesamplEsample";
   uint64_t input_offsets[] = {0, 6, 12, 18};
@@ -243,6 +357,8 @@ static void test_hash_and_trees(const colophon_backend* backend) {
 
 int main(void) {
   test_backends();
+  test_backend_list_describes();
+  test_threads_and_tables();
   colophon_backend* backend = NULL;
   CHECK(colophon_backend_choose(NULL, &backend) == COLOPHON_OK);
   if (backend == NULL) return 1;

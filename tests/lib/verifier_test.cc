@@ -4,8 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <memory>
+#include <optional>
 
 #include "batch_builder.h"
+#include "cpu_backend.h"
+#include "key_registry_storage.h"
+#include "verifier_on.h"
 
 namespace colophon::test {
 namespace {
@@ -105,6 +110,63 @@ TEST_F(BatchShape, NullBuffers) {
   batch_ = builder_.batch();
   batch_.signatures.offsets = std::span(static_cast<const std::uint64_t*>(nullptr), 4);
   expect_refused(ErrorCode::kInvalidArgument, "signatures");
+}
+
+TEST_F(BatchShape, NullKeysAndVerdicts) {
+  batch_.public_keys.bytes = ByteSpan(static_cast<const std::uint8_t*>(nullptr), 195);
+  expect_refused(ErrorCode::kInvalidArgument, "public_keys");
+  batch_ = builder_.batch();
+  KeyRegistry registry = KeyRegistry::create(backend()).value();
+  batch_.public_keys = {};
+  batch_.registry = &registry;
+  batch_.key_ids = std::span(static_cast<const KeyId*>(nullptr), 3);
+  expect_refused(ErrorCode::kInvalidArgument, "key_ids");
+  const Result<void> result =
+      verify_batch(backend(), builder_.batch(), std::span(static_cast<Verdict*>(nullptr), 3));
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(result.error().field, "verdicts");
+}
+
+// No error needs the arithmetic: kernels without a function to call give the same.
+TEST_F(BatchShape, ErrorsComeBeforeAnyWork) {
+  kernels::P256Kernels none = {};
+  none.name = "none";
+  const auto idle = make_cpu_backend(none, "nothing", false);
+  KeyRegistry registry(std::make_unique<KeyRegistry::Storage>(*idle));
+  const auto code_of = [&](const VerifyBatch& batch) {
+    std::vector<Verdict> verdicts(batch.inputs.size());
+    const Result<void> result = verify_batch_on(*idle, batch, verdicts);
+    return result ? std::optional<ErrorCode>() : result.error().code;
+  };
+  const Result<KeyId> off_the_curve = registry.add(Scheme::kEcdsaP256Sha256, Bytes(65, 4));
+  ASSERT_FALSE(off_the_curve.ok());
+  EXPECT_EQ(off_the_curve.error().code, ErrorCode::kMalformed);
+  const KeyId id = registry.add(Scheme::kEcdsaP256Sha256, kKey).value();
+  const KeyId ids[3] = {id, id, KeyId{id.value + 1}};
+  VerifyBatch unknown_id = batch_;
+  unknown_id.public_keys = {};
+  unknown_id.key_ids = ids;
+  unknown_id.registry = &registry;
+  EXPECT_EQ(code_of(unknown_id), ErrorCode::kNotFound);
+  VerifyBatch lengths = batch_;
+  lengths.signatures.offsets = lengths.signatures.offsets.first(3);
+  EXPECT_EQ(code_of(lengths), ErrorCode::kInvalidArgument);
+  VerifyBatch null = batch_;
+  null.signatures.bytes = ByteSpan(static_cast<const std::uint8_t*>(nullptr), 192);
+  EXPECT_EQ(code_of(null), ErrorCode::kInvalidArgument);
+  VerifyBatch threads = batch_;
+  threads.threads = 0;
+  EXPECT_EQ(code_of(threads), ErrorCode::kInvalidArgument);
+  const std::vector<std::uint64_t> offsets(kBatchSizeMax + 2, 0);
+  VerifyBatch large = batch_;
+  large.inputs = large.signatures = large.public_keys = Slices{{}, offsets};
+  EXPECT_EQ(code_of(large), ErrorCode::kLimitExceeded);
+  // Nor do verdicts that no arithmetic decides.
+  BatchBuilder decided({Scheme::kEcdsaP256Sha256});
+  decided.add(Bytes(65, 4), bytes_of("sample"), kSignature);
+  decided.add(kKey, bytes_of("sample"), Bytes(64, 0));
+  EXPECT_EQ(code_of(decided.batch()), std::nullopt);
 }
 
 TEST_F(BatchShape, NeitherOrBothKeyForms) {

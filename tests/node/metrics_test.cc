@@ -141,12 +141,18 @@ TEST(MetricsTest, RendersWhatWasCounted) {
   gauges.queue_depth = 13;
   gauges.backend = "openssl";
   gauges.ordering = "solo";
+  gauges.tables.bytes = 14;
+  gauges.tables.bytes_max = std::size_t{1} << 33;
+  gauges.tables.tables = 15;
   auto found = samples(metrics.render(gauges));
   EXPECT_EQ(found.at("colophon_build_info{backend=\"openssl\",ordering=\"solo\"}"), "1");
   EXPECT_EQ(found.at("colophon_accepting"), "1");
   EXPECT_EQ(found.at("colophon_block_height"), "11");
   EXPECT_EQ(found.at("colophon_log_size"), "12");
   EXPECT_EQ(found.at("colophon_queue_depth"), "13");
+  EXPECT_EQ(found.at("colophon_key_tables_bytes{backend=\"openssl\"}"), "14");
+  EXPECT_EQ(found.at("colophon_key_tables_bytes_max{backend=\"openssl\"}"), "8589934592");
+  EXPECT_EQ(found.at("colophon_key_tables{backend=\"openssl\"}"), "15");
   EXPECT_EQ(found.at("colophon_transactions_committed_total"), "7");
   EXPECT_EQ(found.at("colophon_blocks_total"), "2");
   EXPECT_EQ(found.at("colophon_events_total"), "5");

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <future>
 #include <map>
 #include <string>
@@ -381,6 +382,65 @@ TEST(NodeConfiguration, HasLimitsThatAreNamed) {
   EXPECT_EQ(
       refused_field([](NodeConfig& c) { c.block_transactions_max = kBlockTransactionsLimit; }),
       "opened");
+  EXPECT_EQ(refused_field([](NodeConfig& c) { c.backend = "no-such"; }), "backend");
+  EXPECT_EQ(refused_field([](NodeConfig& c) { c.table_memory = kTableMemoryMin - 1; }),
+            "table_memory");
+  EXPECT_EQ(refused_field([](NodeConfig& c) { c.table_memory = kTableMemoryLimit + 1; }),
+            "table_memory");
+  EXPECT_EQ(refused_field([](NodeConfig& c) { c.table_memory = kTableMemoryMin; }), "opened");
+}
+
+TEST_F(NodeTest, TableMemoryIsTheBackendsLimitAndInTheMetrics) {
+  NodeConfig config = prompt_config();
+  config.backend = "portable";
+  config.table_memory = 3 * kTableMemoryMin;
+  open(config);
+  const Backend portable = must(Backend::choose("portable"));
+  EXPECT_EQ(portable.table_memory().bytes_max, 3 * kTableMemoryMin);
+  const auto has = [this](const std::string& name, std::size_t value) {
+    return node_->metrics().find("\ncolophon_key_" + name + "{backend=\"portable\"} " +
+                                 std::to_string(value) + "\n") != std::string::npos;
+  };
+  EXPECT_TRUE(has("tables", 0) && has("tables_bytes", 0)) << node_->metrics();
+  EXPECT_TRUE(has("tables_bytes_max", 3 * kTableMemoryMin)) << node_->metrics();
+  submit_all(*node_, consortium_.registrations(100));  // of one member
+  const TableMemory now = portable.table_memory();
+  EXPECT_EQ(now.tables, 1u);
+  EXPECT_TRUE(has("tables", 1) && has("tables_bytes", now.bytes)) << node_->metrics();
+}
+
+TEST_F(NodeTest, TheLogSaysWhichBackendAndWhyNoBetterOne) {
+  const std::vector<BackendInfo> infos = list_backends();
+  const auto best = std::ranges::find_if(infos, &BackendInfo::chosen_by_auto);
+  ASSERT_NE(best, infos.end());
+  for (const std::string& name : {std::string("auto"), best->name, std::string("openssl")}) {
+    SCOPED_TRACE(name);
+    std::vector<std::string> lines;
+    NodeConfig config = prompt_config();
+    config.backend = name;
+    config.log = [&lines](std::string_view level, std::string_view message) {
+      lines.push_back(std::string(level) + " " + std::string(message));
+    };
+    open(config);
+    node_.reset();
+    const auto logged = [&lines](const std::string& line) {
+      return std::ranges::any_of(lines, [&](const std::string& one) { return one == line; });
+    };
+    std::string expected = "INFO backend ";
+    if (name == "openssl" && best->name != "openssl") {
+      expected += "openssl was asked for; auto would choose " + best->name;
+    } else {
+      expected += best->name + " is the best that this machine can use";
+      if (best->tables.bytes_max != 0) {
+        expected += "; its tables of keys take at most " + std::to_string(best->tables.bytes_max) +
+                    " bytes";
+      }
+    }
+    EXPECT_TRUE(logged(expected)) << expected << "\n" << ::testing::PrintToString(lines);
+    for (auto info = infos.begin(); info != best; ++info) {
+      EXPECT_TRUE(logged((info->supported ? "WARN " : "INFO ") + info->reason)) << info->name;
+    }
+  }
 }
 
 // --- the same again ------------------------------------------------------------------------------

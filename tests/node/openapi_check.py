@@ -377,6 +377,9 @@ def check_metrics(checker):
     status = checker.ask(200, "GET", "/v1/status")
     check(samples[("colophon_block_height", None)] == status["height"], "metrics have the height")
     check(samples[("colophon_log_size", None)] == status["log_size"], "metrics have the log's size")
+    of_backend = '{backend="%s"}' % status["backend"]
+    for name in ("colophon_key_tables", "colophon_key_tables_bytes", "colophon_key_tables_bytes_max"):
+        check((name, of_backend) in samples, f"metrics have {name} of the backend")
     check(samples[("colophon_transactions_refused_total", '{code="invalid_signature"}')] >= 1,
           "metrics count what was refused")
 

@@ -167,6 +167,35 @@ TEST(TransactionSignatures, VerdictsAreThoseOfEachTransactionAlone) {
   }
 }
 
+// Enough of a scheme for two threads where the machine has them, and for tables of the keys.
+TEST(TransactionSignatures, EveryBackendGivesTheSameVerdictsOnLargeBatches) {
+  constexpr std::size_t kCount = 2200;
+  Fixture fixture(kCount);
+  for (std::size_t i = 0; i < kCount; i += 5) fixture.signature(i)[i % 64] ^= 1;
+  const std::vector<VerifiedTransaction> transactions = fixture.read();
+  std::vector<const VerifiedTransaction*> pointers;
+  for (const VerifiedTransaction& one : transactions) pointers.push_back(&one);
+  for (const BackendInfo& info : list_backends()) {
+    SCOPED_TRACE(info.name);
+    if (!info.supported) continue;
+    const Backend one = must(Backend::choose(info.name));
+    for (const bool kept : {true, false}) {
+      const std::size_t tables_before = one.table_memory().tables;
+      SignerKeys keys = must(SignerKeys::create(one, [&](Scheme, ByteSpan) { return kept; }));
+      const auto verdicts = must(verify_signatures(one, kChainId, pointers, keys));
+      ASSERT_EQ(verdicts.size(), kCount);
+      for (std::size_t i = 0; i < kCount; ++i) {
+        ASSERT_EQ(verdicts[i] == Verdict::kValid, i % 5 != 0) << i;
+      }
+      // Two keys are of P-256, and each has come often enough.
+      const std::size_t expected = info.tables.bytes_max == 0 ? 0 : 2;
+      if (kept) {
+        EXPECT_EQ(one.table_memory().tables - tables_before, expected);
+      }
+    }
+  }
+}
+
 // s and n − s both solve the equation: only the low one is the ledger's.
 TEST(TransactionSignatures, HighSIsRefused) {
   Fixture fixture(4);

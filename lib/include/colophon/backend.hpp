@@ -24,7 +24,7 @@ struct TableMemory {
   std::size_t tables = 0;     // keys that have one
 };
 
-// 1 MiB: a table of the narrowest kind for twenty keys.
+// 1 MiB: a table of the narrowest kind, 52 KiB, for nineteen keys.
 inline constexpr std::size_t kTableMemoryMin = std::size_t{1} << 20;
 
 struct BackendInfo {
@@ -45,15 +45,15 @@ class Backend {
  public:
   // `name`: a backend's name, "auto", or empty for what COLOPHON_BACKEND says ("auto" if unset).
   // Errors: kInvalidArgument (no such name; the message lists the names), kUnsupported (known, but
-  // not on this machine), kInternal (its self-test failed). A forced backend never falls back
-  // silently.
+  // not on this machine), kInternal (its self-test failed); the field is "backend", or
+  // COLOPHON_BACKEND where that named it. A forced backend never falls back silently.
   [[nodiscard]] static Result<Backend> choose(std::string_view name = {});
 
   [[nodiscard]] std::string_view name() const noexcept;
 
   // The most that the tables of all keys of this backend, in this process, may take; by default an
-  // eighth of the machine's memory, at most 1 GiB. Takes effect at once. Error kInvalidArgument:
-  // under kTableMemoryMin.
+  // eighth of the machine's memory, at most 1 GiB. Takes effect at once; means nothing to a backend
+  // that keeps no tables. Error kInvalidArgument (field "table_memory"): under kTableMemoryMin.
   [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const;
   [[nodiscard]] TableMemory table_memory() const;
 

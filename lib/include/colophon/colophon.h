@@ -64,8 +64,10 @@ typedef struct colophon_slices {
 
 typedef struct colophon_backend colophon_backend;
 
-/* `name`: "openssl", "auto", or null or "" for what COLOPHON_BACKEND says. Runs the backend's
- * self-test before its first use. Free the backend when nothing made with it is used any more. */
+/* `name`: one of the list below, "auto", or null or "" for what COLOPHON_BACKEND says. Runs the
+ * backend's self-test before its first use. COLOPHON_ERROR_UNSUPPORTED: known, but not on this
+ * machine; a name never falls back silently. Free the backend when nothing made with it is used any
+ * more. */
 colophon_status colophon_backend_choose(const char* name, colophon_backend** backend);
 void colophon_backend_free(colophon_backend* backend);
 /* Lives as long as the process. */
@@ -76,6 +78,41 @@ const char* colophon_backend_name(const colophon_backend* backend);
  * (may be null) is set in any case to the size that suffices. Too small:
  * COLOPHON_ERROR_LIMIT_EXCEEDED. */
 colophon_status colophon_backend_list(char* names, size_t names_size, size_t* names_needed);
+
+/* Tables of multiples of public keys, which a backend keeps for keys that come again: what they
+ * take in this process, of all registries and batches together. */
+typedef struct colophon_table_memory {
+  uint64_t bytes;     /* in use */
+  uint64_t bytes_max; /* the limit; 0: the backend keeps no tables */
+  uint64_t tables;    /* keys that have one */
+} colophon_table_memory;
+
+/* 1 MiB. */
+#define COLOPHON_TABLE_MEMORY_MIN 1048576
+
+/* The limit for all users of this backend in this process, by default an eighth of the machine's
+ * memory, at most 1 GiB. Takes effect at once; means nothing to a backend that keeps no tables.
+ * Under COLOPHON_TABLE_MEMORY_MIN: COLOPHON_ERROR_INVALID_ARGUMENT. */
+colophon_status colophon_backend_set_table_memory_max(const colophon_backend* backend,
+                                                      uint64_t bytes);
+colophon_status colophon_backend_table_memory(const colophon_backend* backend,
+                                              colophon_table_memory* memory);
+
+#define COLOPHON_BACKEND_TEXT_BYTES 256
+
+/* Texts end in a zero; what does not fit is cut off. */
+typedef struct colophon_backend_info {
+  uint8_t supported; /* 1: this machine can run it */
+  uint8_t self_test_passed;
+  uint8_t chosen_by_auto;
+  colophon_table_memory table_memory;
+  char description[COLOPHON_BACKEND_TEXT_BYTES];
+  char reason[COLOPHON_BACKEND_TEXT_BYTES]; /* why it is not used; "" if it can be */
+} colophon_backend_info;
+
+/* `name`: one of the list. Any other: COLOPHON_ERROR_INVALID_ARGUMENT. Runs self-tests not yet
+ * run. */
+colophon_status colophon_backend_describe(const char* name, colophon_backend_info* info);
 
 /* --- Verification ------------------------------------------------------------------------------
  */
@@ -126,12 +163,17 @@ colophon_status colophon_key_registry_add(colophon_key_registry* registry, uint8
 colophon_status colophon_key_registry_remove(colophon_key_registry* registry, uint64_t key_id);
 size_t colophon_key_registry_size(const colophon_key_registry* registry);
 
+#define COLOPHON_THREADS_MAX 256
+
 /* Zero it (`= {0}`), then set what is needed. */
 typedef struct colophon_verify_batch {
   uint8_t scheme;
   uint8_t encoding;
   uint8_t profile;
   uint8_t input;
+  /* Threads that may work on the batch, the caller's among them, at most COLOPHON_THREADS_MAX; 0
+   * means 1. The verdicts do not depend on it; a batch too small to gain is not split. */
+  uint32_t threads;
   colophon_slices inputs;     /* messages or digests */
   colophon_slices signatures; /* as many */
   /* Either public keys as bytes, or `registry` and an array of as many key ids. */
@@ -143,7 +185,8 @@ typedef struct colophon_verify_batch {
   size_t sm2_id_size;
 } colophon_verify_batch;
 
-/* verdicts[i] for signature i; `verdicts` has room for inputs.count. */
+/* verdicts[i] for signature i; `verdicts` has room for inputs.count. Synchronous, with several
+ * threads too. */
 colophon_status colophon_verify(const colophon_backend* backend, const colophon_verify_batch* batch,
                                 uint8_t* verdicts);
 

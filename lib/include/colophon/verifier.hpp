@@ -36,6 +36,10 @@ struct VerifyBatch {
 
 inline constexpr unsigned kThreadsMax = 256;
 
+// As many as this machine runs at once, 1 to kThreadsMax: what VerifyBatch::threads is for a caller
+// who wants a batch done soon.
+[[nodiscard]] unsigned hardware_threads() noexcept;
+
 // 2^22 signatures a call; more is a loop of the caller's.
 inline constexpr std::size_t kBatchSizeMax = std::size_t{1} << 22;
 

@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which keys have a table, how wide, and that the budget holds; then the same under threads, with
+// real signatures.
+#include "p256_tables.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "batch_builder.h"
+#include "cpu_backend.h"
+#include "kernels/cpu.h"
+#include "key_registry_storage.h"
+#include "p256_signer.h"
+#include "verifier_on.h"
+
+namespace colophon::test {
+namespace {
+
+// --- the cache alone, over kernels that only pretend ---------------------------------------------
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+constexpr std::size_t kImpossible = std::size_t{1} << 62;  // no machine has that much
+
+std::atomic<unsigned> impossible_bits = 99;  // tables of so many bits are that large
+std::atomic<std::size_t> build_memory = 4096;
+std::function<void(const std::uint8_t* point, unsigned bits)> while_building;
+
+std::size_t table_bytes(unsigned bits) {
+  if (bits >= impossible_bits) return kImpossible;
+  return std::size_t{64} * ((256 + bits - 1) / bits) << (bits - 1);
+}
+
+const kernels::P256Kernels kPretended = {
+    "pretended",
+    1,
+    table_bytes,
+    [](unsigned) { return build_memory.load(); },
+    [](const std::uint8_t* point, unsigned bits, void* table, void*) {
+      if (while_building) while_building(point, bits);
+      if (point != nullptr) std::memcpy(table, point, 64);
+    },
+    [](std::size_t) { return std::size_t{4096}; },
+    nullptr,
+    nullptr};
+
+PublicKey key_number(std::uint32_t number) {
+  PublicKey key;
+  std::memcpy(key.bytes.data() + 20, &number, sizeof(number));
+  return key;
+}
+
+class P256TablesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    impossible_bits = 99;
+    build_memory = 4096;
+    while_building = nullptr;
+  }
+  void TearDown() override { SetUp(); }
+
+  struct Enrolled {
+    PublicKey key;
+    std::unique_ptr<PreparedKey> handle;
+  };
+  Enrolled enrol(std::uint32_t number) {
+    return {key_number(number), tables_.enrol(key_number(number))};
+  }
+  // Window bits of the table that `uses` signatures of the key get; 0: none.
+  unsigned use(const Enrolled& key, std::uint64_t uses) {
+    return bits_of(tables_.acquire(key.key, key.handle.get(), uses), key.key);
+  }
+  unsigned use_stranger(std::uint32_t number, std::uint64_t uses) {
+    return bits_of(tables_.acquire(key_number(number), nullptr, uses), key_number(number));
+  }
+  static unsigned bits_of(const P256TablePtr& table, const PublicKey& key) {
+    if (!table) return 0;
+    EXPECT_EQ(std::memcmp(table->memory.get(), key.bytes.data(), 64), 0) << "another key's table";
+    return table->bits;
+  }
+
+  P256Tables tables_{kPretended};
+};
+
+TEST_F(P256TablesTest, AnEnrolledKeysTableGrowsWithItsUse) {
+  tables_.set_memory_max(64 * kMiB);
+  const Enrolled key = enrol(1);
+  EXPECT_EQ(use(key, 15), 0U);
+  EXPECT_EQ(tables_.memory().tables, 0U);
+  std::uint64_t used = 15;
+  unsigned before = 0;
+  for (const auto& [uses, bits] : {std::pair{16U, 5U},
+                                   {64U, 8U},
+                                   {512U, 10U},
+                                   {8'192U, 13U},
+                                   {65'536U, 16U},
+                                   {1'000'000U, 16U}}) {
+    EXPECT_EQ(use(key, uses - used - 1), before);
+    EXPECT_EQ(use(key, 1), bits);
+    used = uses;
+    before = bits;
+    EXPECT_EQ(tables_.memory().tables, 1U);
+    EXPECT_EQ(tables_.memory().bytes, table_bytes(bits));
+  }
+}
+
+TEST_F(P256TablesTest, TheGeneratorsTableGrowsWithAllUse) {
+  EXPECT_EQ(tables_.generator(1).value()->bits, 8U);
+  EXPECT_EQ(tables_.generator(63).value()->bits, 10U);
+  EXPECT_EQ(tables_.generator(960).value()->bits, 13U);
+  EXPECT_EQ(tables_.generator(8192).value()->bits, 16U);
+  EXPECT_EQ(tables_.generator(1).value()->bits, 16U);
+  EXPECT_EQ(tables_.memory().bytes, 0U);
+}
+
+// The widest that every enrolled key could have.
+TEST_F(P256TablesTest, TheBudgetBoundsTheWidths) {
+  const std::pair<std::size_t, unsigned> widest_of_keys[] = {{1, 10}, {2, 8},  {4, 8},
+                                                             {5, 5},  {19, 5}, {20, 0}};
+  tables_.set_memory_max(kMiB);
+  std::vector<Enrolled> keys;
+  for (const auto& [count, bits] : widest_of_keys) {
+    while (keys.size() < count) keys.push_back(enrol(static_cast<std::uint32_t>(keys.size())));
+    // A key that has no table yet: one it had would stay.
+    const Enrolled fresh = std::move(keys.back());
+    EXPECT_EQ(use(fresh, 1'000'000), bits) << count;
+    keys.pop_back();
+    EXPECT_LE(tables_.memory().bytes, kMiB);
+  }
+  keys.clear();
+  EXPECT_EQ(tables_.memory().bytes, 0U);
+  tables_.set_memory_max(64 * kMiB);
+  const Enrolled alone = enrol(77);
+  EXPECT_EQ(use(alone, 1'000'000), 16U);
+}
+
+// Both together would be over the budget.
+TEST_F(P256TablesTest, AWiderTableTakesThePlaceOfTheNarrower) {
+  tables_.set_memory_max(kMiB);
+  const Enrolled key = enrol(1);
+  EXPECT_EQ(use(key, 64), 8U);
+  EXPECT_EQ(use(key, 512), 10U);
+  EXPECT_EQ(tables_.memory().bytes, table_bytes(10));
+}
+
+TEST_F(P256TablesTest, TheTableUsedLongestAgoGoesFirst) {
+  tables_.set_memory_max(kMiB);
+  std::vector<Enrolled> keys;
+  for (std::uint32_t i = 0; i < 4; ++i) keys.push_back(enrol(i));
+  for (const Enrolled& key : keys) EXPECT_EQ(use(key, 64), 8U);
+  EXPECT_EQ(tables_.memory().bytes, kMiB);  // full
+  EXPECT_EQ(use(keys[0], 1), 8U);           // so that the second is the one
+  keys.push_back(enrol(4));
+  EXPECT_EQ(use(keys[4], 16), 5U);
+  EXPECT_EQ(tables_.memory().tables, 4U);
+  EXPECT_LE(tables_.memory().bytes, kMiB);
+  EXPECT_EQ(use(keys[0], 1), 8U);
+  EXPECT_EQ(use(keys[2], 1), 8U);
+  EXPECT_EQ(use(keys[3], 1), 8U);
+  EXPECT_EQ(use(keys[1], 1), 0U);
+  EXPECT_EQ(use(keys[1], 14), 0U);
+  EXPECT_EQ(use(keys[1], 1), 5U);  // earned again, narrower
+}
+
+TEST_F(P256TablesTest, AKeyThatComesOftenGetsOneWithoutBeingEnrolled) {
+  EXPECT_EQ(use_stranger(1, P256Tables::kPromotionUses - 1), 0U);
+  EXPECT_EQ(use_stranger(2, 1), 0U);
+  EXPECT_EQ(use_stranger(1, 1), 8U);
+  EXPECT_EQ(use_stranger(2, 1), 0U);
+  EXPECT_EQ(use_stranger(1, 256), 10U);
+  EXPECT_EQ(tables_.memory().tables, 1U);
+}
+
+TEST_F(P256TablesTest, StrangersAreBoundedAndTheOneSeenLongestAgoIsForgotten) {
+  constexpr auto kMax = static_cast<std::uint32_t>(P256Tables::kStrangersMax);
+  for (const bool one_too_many : {false, true}) {
+    const std::uint32_t often = one_too_many ? 1'000'001 : 1'000'000;
+    EXPECT_EQ(use_stranger(often, P256Tables::kPromotionUses - 1), 0U);
+    const std::uint32_t others = one_too_many ? kMax : kMax - 1;
+    for (std::uint32_t i = 0; i < others; ++i) EXPECT_EQ(use_stranger(i, 1), 0U);
+    EXPECT_EQ(use_stranger(often, 1), one_too_many ? 0U : 8U);
+  }
+  // One that has a table is not forgotten for keys seen once.
+  for (std::uint32_t i = 0; i < 2 * kMax; ++i) EXPECT_EQ(use_stranger(2'000'000 + i, 1), 0U);
+  EXPECT_EQ(use_stranger(1'000'000, 1), 8U);
+}
+
+TEST_F(P256TablesTest, NoStrangerTakesTheRoomOfAnEnrolledKey) {
+  tables_.set_memory_max(kMiB);
+  std::vector<Enrolled> keys;
+  for (std::uint32_t i = 0; i < 3; ++i) keys.push_back(enrol(i));
+  for (const Enrolled& key : keys) EXPECT_EQ(use(key, 64), 8U);
+  // Room for one more of 256 KiB, which strangers may have from each other only.
+  EXPECT_EQ(use_stranger(100, 256), 8U);
+  EXPECT_EQ(use_stranger(101, 256), 8U);
+  EXPECT_EQ(use_stranger(100, 1), 0U);
+  EXPECT_EQ(tables_.memory().bytes, kMiB);
+  for (const Enrolled& key : keys) EXPECT_EQ(use(key, 1), 8U);
+  // An enrolled key takes it back.
+  keys.push_back(enrol(3));
+  EXPECT_EQ(use(keys[3], 64), 8U);
+  EXPECT_EQ(use_stranger(101, 1), 0U);
+  EXPECT_EQ(use_stranger(102, 100'000), 0U);
+  for (const Enrolled& key : keys) EXPECT_EQ(use(key, 1), 8U);
+  EXPECT_EQ(tables_.memory().bytes, kMiB);
+}
+
+TEST_F(P256TablesTest, RemovalReleasesMemoryOnceNoBatchUsesIt) {
+  std::optional<Enrolled> key = enrol(1);
+  P256TablePtr in_use = tables_.acquire(key->key, key->handle.get(), 64);
+  ASSERT_TRUE(in_use);
+  key.reset();
+  EXPECT_EQ(tables_.memory().tables, 0U);
+  EXPECT_EQ(tables_.memory().bytes, table_bytes(8));  // counted while it is there
+  EXPECT_EQ(bits_of(in_use, key_number(1)), 8U);      // and readable
+  in_use.reset();
+  EXPECT_EQ(tables_.memory().bytes, 0U);
+  // The same key enrolled anew begins anew.
+  const Enrolled again = enrol(1);
+  EXPECT_EQ(use(again, 15), 0U);
+}
+
+TEST_F(P256TablesTest, ALowerLimitTakesEffectAtOnce) {
+  std::vector<Enrolled> keys;
+  for (std::uint32_t i = 0; i < 8; ++i) keys.push_back(enrol(i));
+  for (const Enrolled& key : keys) EXPECT_EQ(use(key, 64), 8U);
+  EXPECT_EQ(use_stranger(100, 256), 8U);
+  EXPECT_EQ(tables_.memory().tables, 9U);
+  tables_.set_memory_max(8 * table_bytes(8));
+  EXPECT_EQ(tables_.memory().tables, 8U);
+  EXPECT_EQ(use_stranger(100, 1), 0U);  // strangers' first
+  tables_.set_memory_max(3 * table_bytes(8) + 1);
+  EXPECT_EQ(tables_.memory().tables, 3U);
+  EXPECT_EQ(tables_.memory().bytes, 3 * table_bytes(8));
+  EXPECT_EQ(use(keys[7], 1), 8U);
+  EXPECT_EQ(use(keys[4], 1), 0U);
+  // What a batch has in use goes when it is done.
+  P256TablePtr in_use = tables_.acquire(keys[7].key, keys[7].handle.get(), 1);
+  tables_.set_memory_max(0);
+  EXPECT_EQ(tables_.memory().tables, 0U);
+  EXPECT_EQ(tables_.memory().bytes, table_bytes(8));
+  in_use.reset();
+  EXPECT_EQ(tables_.memory().bytes, 0U);
+  for (const Enrolled& key : keys) EXPECT_EQ(use(key, 1'000'000), 0U);
+}
+
+// One batch of a million signatures keeps all its tables until it is done.
+TEST_F(P256TablesTest, ABatchOfAnyNumberOfKeysKeepsWithinTheBudget) {
+  tables_.set_memory_max(16 * kMiB);
+  std::vector<P256TablePtr> in_use;
+  for (std::uint32_t i = 0; i < 2'000; ++i) {
+    if (auto table = tables_.acquire(key_number(i), nullptr, 256)) in_use.push_back(table);
+    ASSERT_LE(tables_.memory().bytes, 16 * kMiB);
+  }
+  EXPECT_EQ(in_use.size(), 64U);
+  in_use.clear();
+  EXPECT_EQ(use_stranger(5'000, 256), 8U);
+}
+
+TEST_F(P256TablesTest, WithoutMemoryAKeyIsVerifiedWithoutATable) {
+  tables_.set_memory_max(~std::size_t{0});
+  const Enrolled key = enrol(1);
+  impossible_bits = 5;
+  EXPECT_EQ(use(key, 20), 0U);
+  EXPECT_EQ(tables_.memory().bytes, 0U);
+  impossible_bits = 10;
+  EXPECT_EQ(use(key, 64), 8U);
+  EXPECT_EQ(use(key, 512), 8U);  // the narrower one stays
+  EXPECT_EQ(tables_.memory().tables, 1U);
+  EXPECT_EQ(tables_.memory().bytes, table_bytes(8));
+}
+
+TEST_F(P256TablesTest, WithoutMemoryForTheGeneratorThereIsAnError) {
+  impossible_bits = 8;
+  const auto none = tables_.generator(1);
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.error().code, ErrorCode::kInternal);
+  EXPECT_NE(none.error().message.find("generator"), std::string::npos) << none.error().message;
+  impossible_bits = 10;
+  EXPECT_EQ(tables_.generator(1).value()->bits, 8U);
+  EXPECT_EQ(tables_.generator(100'000).value()->bits, 8U);  // the narrower one stays
+  impossible_bits = 99;
+  EXPECT_EQ(tables_.generator(100'000).value()->bits, 16U);
+}
+
+// --- while a table is being built ----------------------------------------------------------------
+
+// Holds up the building of tables until it is told to go on. Waits are bounded, so that what should
+// have come and has not is a failure.
+class Gate {
+ public:
+  void wait_here() {
+    std::unique_lock lock(mutex_);
+    reached_ = true;
+    changed_.notify_all();
+    EXPECT_TRUE(changed_.wait_for(lock, kWaitMax, [this] { return open_; })) << "never opened";
+  }
+  void await() {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, kWaitMax, [this] { return reached_; })) << "nothing built";
+  }
+  void open() {
+    const std::scoped_lock lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  static constexpr std::chrono::seconds kWaitMax{30};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool reached_ = false;
+  bool open_ = false;
+};
+
+class P256TablesBuilding : public P256TablesTest {
+ protected:
+  // `building` begins to build; then `meanwhile`; then it ends.
+  void during(const std::function<unsigned()>& building, unsigned bits,
+              const std::function<void()>& meanwhile) {
+    Gate gate;
+    while_building = [&gate](const std::uint8_t*, unsigned) { gate.wait_here(); };
+    unsigned built = 0;
+    std::thread thread([&] { built = building(); });
+    gate.await();
+    meanwhile();
+    gate.open();
+    thread.join();
+    while_building = nullptr;
+    EXPECT_EQ(built, bits);
+  }
+};
+
+TEST_F(P256TablesBuilding, OthersDoWithoutMeanwhile) {
+  const Enrolled key = enrol(1);
+  during([&] { return use(key, 64); }, 8, [&] { EXPECT_EQ(use(key, 1'000), 0U); });
+  EXPECT_EQ(tables_.memory().bytes, table_bytes(8));
+  during([&] { return use(key, 1); }, 10, [&] { EXPECT_EQ(use(key, 1), 8U); });
+  EXPECT_EQ(use(key, 1), 10U);
+  EXPECT_EQ(tables_.memory().bytes, table_bytes(10));
+}
+
+TEST_F(P256TablesBuilding, AFloodOfStrangersDoesNotForgetTheOneBuilt) {
+  during([&] { return use_stranger(1'000'000, 256); }, 8,
+         [&] {
+           for (std::uint32_t i = 0; i < 2 * P256Tables::kStrangersMax; ++i) {
+             EXPECT_EQ(use_stranger(i, 1), 0U);
+           }
+         });
+  EXPECT_EQ(use_stranger(1'000'000, 1), 8U);
+}
+
+TEST_F(P256TablesBuilding, ALimitLoweredMeanwhileHolds) {
+  const Enrolled key = enrol(1);
+  during([&] { return use(key, 64); }, 8, [&] { tables_.set_memory_max(table_bytes(8) - 1); });
+  EXPECT_EQ(tables_.memory().tables, 0U);
+  EXPECT_EQ(tables_.memory().bytes, 0U);
+  during([&] { return use_stranger(7, 256); }, 5, [&] { tables_.set_memory_max(0); });
+  EXPECT_EQ(tables_.memory().tables, 0U);
+  EXPECT_EQ(tables_.memory().bytes, 0U);
+  EXPECT_EQ(use_stranger(7, 1'000), 0U);
+}
+
+// One that has a table gets a wider one while the limit takes it the first.
+TEST_F(P256TablesBuilding, AStrangersOwnTableMayGoMeanwhile) {
+  EXPECT_EQ(use_stranger(7, 256), 8U);
+  during([&] { return use_stranger(7, 256); }, 10,
+         [&] {
+           tables_.set_memory_max(0);
+           EXPECT_EQ(use_stranger(7, 1), 0U);
+           tables_.set_memory_max(64 * kMiB);
+         });
+  EXPECT_EQ(use_stranger(7, 1), 10U);
+  EXPECT_EQ(tables_.memory().bytes, table_bytes(10));
+}
+
+TEST_F(P256TablesBuilding, MemoryToBuildInIsBoundedToo) {
+  tables_.set_memory_max(kMiB);
+  build_memory = kMiB;
+  const Enrolled first = enrol(1);
+  const Enrolled second = enrol(2);
+  during([&] { return use(first, 64); }, 8, [&] { EXPECT_EQ(use(second, 64), 0U); });
+  EXPECT_EQ(use(second, 1), 8U);
+}
+
+TEST_F(P256TablesBuilding, TheGeneratorsPresentTableServesMeanwhile) {
+  EXPECT_EQ(tables_.generator(1).value()->bits, 8U);
+  during([&] { return tables_.generator(100'000).value()->bits; }, 16,
+         [&] { EXPECT_EQ(tables_.generator(1).value()->bits, 8U); });
+  EXPECT_EQ(tables_.generator(1).value()->bits, 16U);
+}
+
+// --- real signatures on several threads ----------------------------------------------------------
+
+class P256BackendThreads : public testing::TestWithParam<const kernels::P256Kernels*> {};
+
+// Threads verify for enrolled keys and by bytes, with keys coming and going and the limit moving.
+TEST_P(P256BackendThreads, VerdictsHoldWhileKeysComeAndGo) {
+  if (GetParam()->lanes == 8 && !kernels::cpu_has_avx512()) GTEST_SKIP() << "no AVX-512 here";
+  constexpr int kKeys = 6;
+  constexpr int kRounds = 12;
+  constexpr std::size_t kCopies = 40;
+  const auto backend = make_cpu_backend(*GetParam(), "for tests", false);
+  backend->set_table_memory_max(kMiB);
+  KeyRegistry registry(std::make_unique<KeyRegistry::Storage>(*backend));
+  std::vector<SignedMessage> signed_by;
+  std::vector<KeyId> lasting;
+  for (int i = 0; i < kKeys; ++i) {
+    signed_by.push_back(P256Signer::with_number(static_cast<unsigned>(1 + i)).sign("of thread"));
+    lasting.push_back(registry.add(Scheme::kEcdsaP256Sha256, signed_by.back().key).value());
+  }
+  std::atomic<int> wrong = 0;
+  const auto verify = [&](const SignedMessage& one, const KeyId* id, unsigned threads) {
+    BatchBuilder builder({Scheme::kEcdsaP256Sha256});
+    for (std::size_t i = 0; i < kCopies; ++i) {
+      builder.add(one.key, i % 8 == 5 ? bytes_of("another") : one.message, one.signature);
+    }
+    VerifyBatch batch = builder.batch();
+    batch.threads = threads;
+    const std::vector<KeyId> ids(kCopies, id == nullptr ? KeyId{} : *id);
+    if (id != nullptr) {
+      batch.public_keys = {};
+      batch.key_ids = ids;
+      batch.registry = &registry;
+    }
+    std::vector<Verdict> verdicts(kCopies);
+    const Result<void> done = verify_batch_on(*backend, batch, verdicts);
+    // Another thread may have removed the key.
+    if (!done && done.error().code == ErrorCode::kNotFound) return;
+    if (!done) ++wrong;
+    for (std::size_t i = 0; i < kCopies; ++i) {
+      if (verdicts[i] != (i % 8 == 5 ? Verdict::kMismatch : Verdict::kValid)) ++wrong;
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < kRounds; ++round) {
+        const auto k = static_cast<std::size_t>((t + round) % kKeys);
+        verify(signed_by[k], &lasting[k], 1);
+        verify(signed_by[k], nullptr, 1);
+        if (backend->table_memory().bytes > 2 * kMiB) ++wrong;
+      }
+    });
+  }
+  threads.emplace_back([&] {  // keys that come and go, in use on another thread
+    for (int round = 0; round < kRounds; ++round) {
+      const SignedMessage one = P256Signer::with_number(100).sign("of a guest");
+      const KeyId id = registry.add(Scheme::kEcdsaP256Sha256, one.key).value();
+      std::thread user([&] { verify(one, &id, 2); });
+      verify(one, &id, 1);
+      if (!registry.remove(id).ok()) ++wrong;
+      user.join();
+    }
+  });
+  threads.emplace_back([&] {
+    for (int round = 0; round < kRounds; ++round) {
+      backend->set_table_memory_max(round % 2 == 0 ? kMiB / 2 : kMiB);
+      verify(signed_by[0], nullptr, 1);
+    }
+  });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_LE(backend->table_memory().bytes, kMiB);
+  EXPECT_GT(backend->table_memory().tables, 0U);
+  for (const KeyId id : lasting) EXPECT_TRUE(registry.remove(id).ok());
+  backend->set_table_memory_max(0);
+  EXPECT_EQ(backend->table_memory().tables, 0U);
+  EXPECT_EQ(backend->table_memory().bytes, 0U);
+}
+
+std::vector<const kernels::P256Kernels*> all_kernels() {
+  return {
+#if COLOPHON_AVX512
+    &kernels::kP256Avx512,
+#endif
+        &kernels::kP256Portable
+  };
+}
+
+INSTANTIATE_TEST_SUITE_P(All, P256BackendThreads, testing::ValuesIn(all_kernels()),
+                         [](const auto& instance) { return std::string(instance.param->name); });
+
+}  // namespace
+}  // namespace colophon::test
