@@ -44,6 +44,9 @@ struct P256Kernels {
 // 512 vectors of eight: their records (1.6 KB each) stay in a second-level cache.
 constexpr size_t kVerifyCountMax = 4096;
 
+// Whether x ‖ y, 32 bytes each, big-endian, both below p, is a point of the curve.
+bool p256_is_on_curve(const uint8_t* point);
+
 extern const P256Kernels kP256Avx512;  // call it only where cpu_has_avx512() (cpu.h)
 extern const P256Kernels kP256Portable;
 

@@ -43,6 +43,7 @@ struct Verifier {
   static constexpr size_t kAffineUnknownVectorsMin = 24;
   // Table rows are asked for this many vectors before they are used.
   static constexpr size_t kPrefetchVectors = 2;
+  static constexpr unsigned kPrefetchSteps = 5;
   static constexpr unsigned kUnknownBits = 5;
   // Sums side by side where there are too few vectors to go round.
   static constexpr unsigned kChains = kLanes == 1 ? 1 : 2;
@@ -166,13 +167,16 @@ struct Verifier {
 
   static void verify_xyzz(const Walk& walk, size_t count, Rows* rows, Mask* exceptional,
                           uint8_t* valid) {
+    // Window k of chain c is c·length + k; what is left over goes to the first chain's end.
+    const unsigned length = walk.windows / kChains;
     for (size_t v = 0; v < vector_count(count); ++v) {
-      for (unsigned k = 0; k < walk.windows; ++k) {
-        walk.find(k, v, rows[k]);
-        F::prefetch(rows[k]);
-      }
-      // Window k of chain c is c·length + k; what is left over goes to the first chain's end.
-      const unsigned length = walk.windows / kChains;
+      for (unsigned k = 0; k < walk.windows; ++k) walk.find(k, v, rows[k]);
+      // A step's rows are asked for some steps before: all at once, the first addition would wait
+      // for the last row.
+      const auto ask_for = [&](unsigned k) {
+        for (unsigned c = 0; c < kChains && k < length; ++c) F::prefetch(rows[c * length + k]);
+      };
+      for (unsigned k = 0; k < kPrefetchSteps; ++k) ask_for(k);
       Affine<F> point[kChains];
       Xyzz<F> sums[kChains];
       Mask negative[kChains];
@@ -184,6 +188,7 @@ struct Verifier {
             add_affine(point[c], rows[c * length].negative, second, rows[c * length + 1].negative);
       }
       for (unsigned k = 2; k < length; ++k) {
+        ask_for(k + kPrefetchSteps - 2);
         for (unsigned c = 0; c < kChains; ++c) {
           load(rows[c * length + k], point[c]);
           negative[c] = rows[c * length + k].negative;

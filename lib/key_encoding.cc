@@ -8,6 +8,7 @@
 #include "curve.h"
 #include "edwards25519.h"
 #include "hex_constant.h"
+#include "kernels/ecdsa.h"
 #include "openssl_digest.h"
 #include "openssl_handle.h"
 
@@ -82,6 +83,10 @@ KeyFault check_form(ByteSpan point) {
 
 // Decompresses, or checks the curve equation. `sec1` has a checked form and coordinates < p.
 KeyFault affine_point(const Curve& curve, ByteSpan sec1, std::array<std::uint8_t, 64>& xy) {
+  if (curve.scheme == Scheme::kEcdsaP256Sha256 && sec1.size() == kUncompressedBytes) {
+    std::copy(sec1.begin() + 1, sec1.end(), xy.begin());
+    return kernels::p256_is_on_curve(xy.data()) ? KeyFault::kNone : KeyFault::kNotOnCurve;
+  }
   const OpensslErrorScope scope;
   const EC_GROUP* group = group_of(curve);
   if (group == nullptr) return KeyFault::kNoMemory;

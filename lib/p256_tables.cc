@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <map>
 #include <new>
 #include <random>
 #include <string>
@@ -17,6 +18,7 @@ namespace {
 
 __extension__ typedef unsigned __int128 Wide;
 
+constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 // Of the machine's memory, one eighth, and not more than a gigabyte unless it is asked for.
 constexpr std::size_t kMemoryShare = 8;
@@ -36,7 +38,7 @@ std::size_t memory_default() {
 Result<std::shared_ptr<void>> allocate_table_memory(std::size_t bytes) {
   // Huge pages need an address on their border: map one more and give back what is over.
   const bool huge = bytes >= kHugePageBytes / 2;
-  const std::size_t unit = huge ? kHugePageBytes : 4096;
+  const std::size_t unit = huge ? kHugePageBytes : kPageBytes;
   const std::size_t size = (bytes + unit - 1) / unit * unit;
   const std::size_t mapped = huge ? size + kHugePageBytes : size;
   void* const start =
@@ -53,6 +55,73 @@ Result<std::shared_ptr<void>> allocate_table_memory(std::size_t bytes) {
   void* const memory = from + head;
   if (huge) (void)madvise(memory, size, MADV_HUGEPAGE);  // a wish: small pages work too
   return std::shared_ptr<void>(memory, [size](void* at) { munmap(at, size); });
+}
+
+// --- regions of small tables ---------------------------------------------------------------------
+
+class TableSlabs::Regions : public std::enable_shared_from_this<Regions> {
+ public:
+  [[nodiscard]] Result<std::shared_ptr<void>> take(std::size_t bytes) {
+    COLOPHON_TRY_ASSIGN(const Slot slot, take_slot(bytes));
+    // Without the lock: should this throw, the slot is given back.
+    return std::shared_ptr<void>(slot.address(), [self = shared_from_this(), slot](
+                                                     void* /*address*/) { self->give_back(slot); });
+  }
+
+ private:
+  static constexpr std::size_t kRegionBytes = 8 * kHugePageBytes;
+  struct Region {
+    std::shared_ptr<void> memory;
+    std::vector<std::size_t> free;  // slots; room for all was made at the start
+  };
+  struct Slot {
+    std::list<Region>::iterator region;
+    std::size_t bytes, index;
+    [[nodiscard]] std::uint8_t* address() const {
+      return static_cast<std::uint8_t*>(region->memory.get()) + index * bytes;
+    }
+  };
+
+  [[nodiscard]] Result<Slot> take_slot(std::size_t bytes) {
+    const std::scoped_lock guard(mutex_);
+    std::list<Region>& regions = by_size_[bytes];
+    if (regions.empty() || regions.front().free.empty()) {
+      COLOPHON_TRY_ASSIGN(auto memory, allocate_table_memory(kRegionBytes));
+      Region region{std::move(memory), {}};
+      for (std::size_t slot = kRegionBytes / bytes; slot-- > 0;) region.free.push_back(slot);
+      regions.push_front(std::move(region));
+    }
+    const auto region = regions.begin();
+    const Slot slot{region, bytes, region->free.back()};
+    region->free.pop_back();
+    if (region->free.empty()) regions.splice(regions.end(), regions, region);
+    return slot;
+  }
+
+  void give_back(const Slot& slot) noexcept {
+    // Back to the system: a region may keep one small table alive for long.
+    (void)madvise(slot.address(), slot.bytes, MADV_DONTNEED);
+    std::shared_ptr<void> gone;  // unmapped without the lock
+    const std::scoped_lock guard(mutex_);
+    std::list<Region>& regions = by_size_.find(slot.bytes)->second;
+    slot.region->free.push_back(slot.index);
+    if (slot.region->free.size() == kRegionBytes / slot.bytes) {
+      gone = std::move(slot.region->memory);
+      regions.erase(slot.region);
+    } else {
+      regions.splice(regions.begin(), regions, slot.region);
+    }
+  }
+
+  std::mutex mutex_;
+  std::map<std::size_t, std::list<Region>> by_size_;  // those with a free slot first
+};
+
+TableSlabs::TableSlabs() : regions_(std::make_shared<Regions>()) {}
+
+Result<std::shared_ptr<void>> TableSlabs::take(std::size_t bytes) {
+  if (bytes >= kHugePageBytes / 2) return allocate_table_memory(bytes);
+  return regions_->take((bytes + kPageBytes - 1) / kPageBytes * kPageBytes);
 }
 
 // --- handles -----------------------------------------------------------------------------------
@@ -225,7 +294,7 @@ Result<P256TablePtr> P256Tables::generator(std::uint64_t uses) {
 
 bool P256Tables::build(P256Table& table, const Point* point) const noexcept {
   try {
-    auto memory = allocate_table_memory(table.bytes);
+    auto memory = slabs_.take(table.bytes);
     if (!memory) return false;
     const auto scratch = allocate_table_memory(kernels_.build_memory_bytes(table.bits));
     if (!scratch) return false;

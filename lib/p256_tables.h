@@ -35,6 +35,20 @@ namespace colophon {
 // out of memory.
 [[nodiscard]] Result<std::shared_ptr<void>> allocate_table_memory(std::size_t bytes);
 
+// Memory of tables. Those smaller than a huge page stand side by side in regions of huge pages:
+// with small pages nearly every look-up would miss the translation cache. Thread-safe; what was
+// taken keeps what it needs alive.
+class TableSlabs {
+ public:
+  TableSlabs();
+  // As allocate_table_memory.
+  [[nodiscard]] Result<std::shared_ptr<void>> take(std::size_t bytes);
+
+ private:
+  class Regions;
+  std::shared_ptr<Regions> regions_;
+};
+
 // Bytes counted in a total for as long as this lives.
 class CountedBytes {
  public:
@@ -122,6 +136,7 @@ class P256Tables {
   [[nodiscard]] bool build(P256Table& table, const Point* point) const noexcept;
 
   const kernels::P256Kernels& kernels_;
+  mutable TableSlabs slabs_;
 
   std::atomic<std::size_t> memory_used_ = 0;
   std::atomic<std::size_t> build_memory_used_ = 0;
