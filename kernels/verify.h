@@ -317,13 +317,14 @@ struct Verifier {
    private:
     [[nodiscard]] size_t visited(size_t i) const { return forward_ ? i : vectors_ - 1 - i; }
 
-    void open(Record& record, const Element<4>& d) {
+    COLOPHON_INLINE void open(Record& record, const Element<4>& d) {
       record.d = d;
       record.before = running_;
       running_ = F::mul(running_, record.d);
     }
     // y, in either sign, is only subtracted.
-    void open_addition(Record& record, const Rows& rows, const Element<2>& x, const Sum<2, 4>& y) {
+    COLOPHON_INLINE void open_addition(Record& record, const Rows& rows, const Element<2>& x,
+                                       const Sum<2, 4>& y) {
       Affine<F> point;
       load(rows, point);
       const auto point_y = F::negate_if(rows.negative, point.y);
@@ -332,7 +333,7 @@ struct Verifier {
       record.px = point.x;  // last: x and y may be the record's own
       record.py = point_y;
     }
-    void open_doubling(Record& record, const Element<2>& x, const Element<2>& y) {
+    COLOPHON_INLINE void open_doubling(Record& record, const Element<2>& x, const Element<2>& y) {
       const auto square = F::sqr(x);
       record.e = F::carry(square + square + square - F::three());
       record.px = x;
