@@ -15,6 +15,12 @@ namespace colophon::bench {
 
 using Body = std::function<void(benchmark::State&)>;
 
+// What a body may say of itself in state.counters: the multiplications mod p predicted for the
+// items that go through the kernels together (one, or as many as there are lanes), and the bytes of
+// key tables it works with.
+inline constexpr const char* kProducts = "products";
+inline constexpr const char* kTableBytes = "table_bytes";
+
 struct Job {
   std::string name;     // "p256-verify"
   std::string backend;  // whose code "ours" is

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs the jobs and prints machine, compiler, commit and one table (or, with --json, one object a
-// row). Ours and the peer are repeated in random interleaving, so that a machine whose speed drifts
-// moves both; the figures are medians over the repetitions.
+// Runs the jobs one after the other and prints machine, compiler, commit and one table (or, with
+// --json, one object a row). Ours and the peer of a job are repeated in random interleaving, so
+// that a machine whose speed drifts moves both; the figures are medians over the repetitions.
 #include <benchmark/benchmark.h>
 #include <openssl/crypto.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -15,6 +17,7 @@
 #include <regex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bench/job.h"
@@ -48,7 +51,28 @@ double median(std::vector<double> values) {
   return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-// Collects items a second by benchmark name; the table is printed by main when all is done.
+// Of a core, in hertz, by a chain of negations, a cycle each; 0: not known here. (Additions will
+// not do: some cores fold a chain of them.)
+double core_clock() {
+#if defined(__x86_64__) || defined(__aarch64__)
+  constexpr int kRounds = 400'000, kChain = 50;
+  unsigned long long value = 0;
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < kRounds; ++i) {
+#if defined(__x86_64__)
+    __asm__ volatile(".rept %c1\n\tnot %0\n\t.endr" : "+r"(value) : "i"(kChain));
+#else
+    __asm__ volatile(".rept %c1\n\tmvn %0, %0\n\t.endr" : "+r"(value) : "i"(kChain));
+#endif
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  return double{kRounds} * kChain / took.count();
+#else
+  return 0;
+#endif
+}
+
+// Collects what was measured by benchmark name; the table is printed by main when all is done.
 class Collector : public benchmark::BenchmarkReporter {
  public:
   bool ReportContext(const Context&) override { return true; }
@@ -64,6 +88,9 @@ class Collector : public benchmark::BenchmarkReporter {
       const auto rate = run.counters.find("items_per_second");
       if (rate == run.counters.end()) continue;
       rates_[run.run_name.function_name].push_back(rate->second.value);
+      for (const auto& [counter, value] : run.counters) {
+        counters_[run.run_name.function_name + "/" + counter] = value;
+      }
     }
   }
   [[nodiscard]] bool failed() const { return failed_; }
@@ -71,9 +98,15 @@ class Collector : public benchmark::BenchmarkReporter {
     const auto found = rates_.find(name);
     return found == rates_.end() ? nullptr : &found->second;
   }
+  // As the job's last repetition said it; 0: not at all.
+  [[nodiscard]] double counter(const std::string& name, const char* counter) const {
+    const auto found = counters_.find(name + "/" + counter);
+    return found == counters_.end() ? 0 : found->second;
+  }
 
  private:
   std::map<std::string, std::vector<double>> rates_;
+  std::map<std::string, double> counters_;
   bool failed_ = false;
 };
 
@@ -138,22 +171,24 @@ int run(int argc, char** argv) {
   for (std::string& flag : flags) flag_pointers.push_back(flag.data());
   int flag_count = static_cast<int>(flag_pointers.size());
   benchmark::Initialize(&flag_count, flag_pointers.data());
-  for (const Job& job : jobs) {
-    for (const auto& [side, body] : {std::pair{"ours", &job.ours}, std::pair{"peer", &job.peer}}) {
-      auto* registered = benchmark::RegisterBenchmark(job_key(job, side).c_str(), *body)
-                             ->Repetitions(kRepetitions);
+  Collector collector;
+  std::vector<double> clocks;  // as each job found it
+  for (Job& job : jobs) {
+    for (auto& [side, body] : {std::pair{"ours", &job.ours}, std::pair{"peer", &job.peer}}) {
+      // Moved, and gone before the next job: the tables and nodes of one must not crowd another's.
+      auto* registered =
+          benchmark::RegisterBenchmark(job_key(job, side).c_str(), std::exchange(*body, {}))
+              ->Repetitions(kRepetitions);
       if (job.manual_time) {
         registered->UseManualTime()->Iterations(1);
       } else {
         registered->UseRealTime();
       }
     }
+    benchmark::RunSpecifiedBenchmarks(&collector);
+    clocks.push_back(core_clock());
+    benchmark::ClearRegisteredBenchmarks();
   }
-  Collector collector;
-  benchmark::RunSpecifiedBenchmarks(&collector);
-  // The bodies hold a node: it must be closed before the statics of the libraries under it are
-  // gone.
-  benchmark::ClearRegisteredBenchmarks();
 
   utsname machine{};
   uname(&machine);
@@ -175,31 +210,46 @@ int run(int argc, char** argv) {
   );
   std::fprintf(heading, "peer      %s\n", OpenSSL_version(OPENSSL_VERSION));
   std::fprintf(heading, "commit    %s\n", commit != nullptr ? commit : "unknown");
-  std::fprintf(heading,
-               "method    medians of %d repetitions, ours and peer interleaved; ratio > 1 = ours "
-               "better\n\n",
-               kRepetitions);
+  std::fprintf(
+      heading,
+      "method    medians of %d repetitions, ours and peer interleaved; ratio > 1 = ours "
+      "better\n"
+      "          cycles: of a core, an item; products: predicted multiplications mod p, for "
+      "an item\n          or for the items that go through the kernels together (avx512: "
+      "8)\n\n",
+      kRepetitions);
   if (!json) {
-    std::printf("%-20s %-9s %9s  %-18s %13s %13s %7s  %s\n", "job", "backend", "batch", "unit",
-                "ours", "peer", "ratio", "peer is");
+    std::printf("%-20s %-9s %9s  %-18s %13s %13s %7s %9s %9s %10s  %s\n", "job", "backend", "batch",
+                "unit", "ours", "peer", "ratio", "cycles", "products", "tables MB", "peer is");
   }
-  for (const Job& job : jobs) {
+  // A figure that a job does not have is left out.
+  const auto cell = [](double value, int decimals) {
+    std::array<char, 32> text{};
+    if (value != 0) std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
+    return std::string(value != 0 ? text.data() : "-");
+  };
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const Job& job = jobs[i];
     const auto* ours = collector.rates(job_key(job, "ours"));
     const auto* peer = collector.rates(job_key(job, "peer"));
     if (ours == nullptr || peer == nullptr) continue;  // it failed and said so: no row
     const double our_rate = median(*ours);
     const double peer_rate = median(*peer);
+    const double cycles = clocks[i] / our_rate;
+    const double products = collector.counter(job_key(job, "ours"), kProducts);
+    const double table_bytes = collector.counter(job_key(job, "ours"), kTableBytes);
     if (json) {
       std::printf(
           "{\"job\":%s,\"backend\":%s,\"batch\":%zu,\"unit\":%s,\"ours\":%.1f,\"peer_name\":%s,"
-          "\"peer\":%.1f,\"ratio\":%.3f}\n",
+          "\"peer\":%.1f,\"ratio\":%.3f,\"cycles\":%.0f,\"products\":%.0f,\"table_bytes\":%.0f}\n",
           json_string(job.name).c_str(), json_string(job.backend).c_str(), job.batch,
           json_string(job.unit).c_str(), our_rate, json_string(job.peer_name).c_str(), peer_rate,
-          our_rate / peer_rate);
+          our_rate / peer_rate, cycles, products, table_bytes);
     } else {
-      std::printf("%-20s %-9s %9zu  %-18s %13.0f %13.0f %7.2f  %s\n", job.name.c_str(),
+      std::printf("%-20s %-9s %9zu  %-18s %13.0f %13.0f %7.2f %9s %9s %10s  %s\n", job.name.c_str(),
                   job.backend.c_str(), job.batch, job.unit.c_str(), our_rate, peer_rate,
-                  our_rate / peer_rate, job.peer_name.c_str());
+                  our_rate / peer_rate, cell(cycles, 0).c_str(), cell(products, 0).c_str(),
+                  cell(table_bytes / 1e6, 1).c_str(), job.peer_name.c_str());
     }
   }
   benchmark::Shutdown();

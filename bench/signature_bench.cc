@@ -10,12 +10,16 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
+#include <cstdlib>
 #include <memory>
+#include <optional>
 #include <random>
+#include <utility>
 
 #include "bench/job.h"
 #include "colophon/verifier.hpp"
+#include "kernels/comb.h"
+#include "kernels/ecdsa.h"
 
 namespace colophon::bench {
 namespace {
@@ -106,26 +110,65 @@ struct Variant {
   unsigned threads = 1;
 };
 
-void run_ours(benchmark::State& state, Signatures& signatures, const std::string& backend_name,
-              const Variant& variant) {
+// What a job keeps over its repetitions: tables grow with use, and a row measures what they grow
+// to.
+struct Registry {
+  std::optional<KeyRegistry> keys;
+};
+
+// Multiplications and squarings mod p and n for one signature, counted in kernels/verify.h and
+// comb.h. Inversions, one a pass and batch, are left out.
+double predicted_products(const Variant& variant, std::size_t lanes, unsigned generator_bits,
+                          unsigned key_bits) {
+  constexpr double kScalars = 5;     // the batch inverse's share, u1, u2
+  constexpr double kComparison = 2;  // r into Montgomery form, times D
+  constexpr double kAffineAddition = 6, kAffineDoubling = 7, kMixedAddition = 10;
+  const double generator_windows = kernels::window_count(generator_bits);
+  if (!variant.enrolled) {
+    constexpr unsigned kBits = 5;
+    constexpr double kRows = 16;
+    const double windows = kernels::window_count(kBits);
+    const double table = 2 + 4 * kAffineDoubling + (kRows - 1) * kAffineAddition;
+    return kScalars + table + (windows - 1) * kBits * kAffineDoubling +
+           (windows - 1 + generator_windows) * kAffineAddition + kComparison;
+  }
+  const double windows = generator_windows + kernels::window_count(key_bits);
+  if (variant.batch >= 24 * lanes) {
+    return kScalars + (windows - 1) * kAffineAddition + kComparison;
+  }
+  // Two sums side by side, each begun by an addition of two affine points, and added at the end.
+  return kScalars + 2 * 6 + (windows - 4) * kMixedAddition + 14 + kComparison;
+}
+
+void say_more(benchmark::State& state, const Backend& backend, const Variant& variant) {
+  const TableMemory memory = backend.table_memory();
+  if (memory.bytes_max == 0) return;
+  unsigned key_bits = kernels::kWindowBitsMin;
+  while (key_bits < kernels::kWindowBitsMax && memory.tables != 0 &&
+         kernels::table_size(key_bits) < memory.bytes / memory.tables) {
+    ++key_bits;
+  }
+  const std::size_t lanes = backend.name() == "avx512" ? 8 : 1;
+  state.counters[kTableBytes] = static_cast<double>(memory.bytes);
+  state.counters[kProducts] = predicted_products(variant, lanes, kernels::kWindowBitsMax, key_bits);
+}
+
+void run_ours(benchmark::State& state, Signatures& signatures, Registry& registry,
+              const std::string& backend_name, const Variant& variant) {
   if (!signatures.load()) return state.SkipWithError("OpenSSL could not make keys");
   const auto backend = Backend::choose(backend_name);
   if (!backend) return state.SkipWithError(backend.error().message.c_str());
-  // One for all repetitions: tables grow with use, and a row measures what they grow to.
-  static auto* const registries = new std::map<std::pair<std::string, Signatures*>, KeyRegistry>;
-  auto found = registries->find({backend_name, &signatures});
-  const bool is_new = found == registries->end();
+  const bool is_new = !registry.keys;
   if (is_new) {
     auto made = KeyRegistry::create(*backend);
     if (!made) return state.SkipWithError(made.error().message.c_str());
-    found = registries->emplace(std::pair{backend_name, &signatures}, *std::move(made)).first;
+    registry.keys = *std::move(made);
   }
-  KeyRegistry& registry = found->second;
   std::vector<KeyId> ids;
   if (variant.enrolled) {
     const Slices keys = signatures.public_keys.slices(0, signatures.count);
     for (std::size_t i = 0; i < signatures.count; ++i) {
-      const auto id = registry.add(Scheme::kEcdsaP256Sha256, keys[i]);
+      const auto id = registry.keys->add(Scheme::kEcdsaP256Sha256, keys[i]);
       if (!id) return state.SkipWithError(id.error().message.c_str());
       ids.push_back(*id);
     }
@@ -140,44 +183,63 @@ void run_ours(benchmark::State& state, Signatures& signatures, const std::string
     wanted[i] = Verdict::kMismatch;
   }
   std::vector<Verdict> verdicts(signatures.count);
-  const auto run_from = [&](std::size_t first) {
+  const auto run = [&](std::size_t first, std::size_t count) {
     VerifyBatch batch;
     batch.encoding = variant.encoding;
     batch.input = variant.input;
     batch.threads = variant.threads;
-    batch.inputs =
-        (variant.input == InputKind::kDigest ? digests : messages).slices(first, variant.batch);
+    batch.inputs = (variant.input == InputKind::kDigest ? digests : messages).slices(first, count);
     batch.signatures =
         (variant.encoding == SignatureEncoding::kRaw ? signatures.raw : signatures.der)
-            .slices(first, variant.batch);
+            .slices(first, count);
     if (variant.enrolled) {
-      batch.key_ids = std::span(ids).subspan(first, variant.batch);
-      batch.registry = &registry;
+      batch.key_ids = std::span(ids).subspan(first, count);
+      batch.registry = &*registry.keys;
     } else {
-      batch.public_keys = signatures.public_keys.slices(first, variant.batch);
+      batch.public_keys = signatures.public_keys.slices(first, count);
     }
-    return verify_batch(*backend, batch, std::span(verdicts).subspan(first, variant.batch)).ok();
+    return verify_batch(*backend, batch, std::span(verdicts).subspan(first, count)).ok();
   };
   // Once, until the tables are what much use makes them; a backend without tables needs no warming.
-  if (is_new && backend->table_memory().bytes_max != 0) {
+  if (variant.enrolled && is_new && backend->table_memory().bytes_max != 0) {
     constexpr std::size_t kUses = 70'000;  // of a key, where keys are few
-    const std::size_t rounds = std::min<std::size_t>(kUses * signatures.key_count / kBatch, 200);
-    for (std::size_t i = 0; variant.enrolled && i < rounds; ++i) {
-      if (!run_from(0)) return state.SkipWithError("verify_batch failed");
+    constexpr std::size_t kVerifications = 1'000'000;
+    const std::size_t wanted_count = std::min(kUses * signatures.key_count, kVerifications);
+    for (std::size_t done = 0; done < wanted_count; done += signatures.count) {
+      if (!run(0, signatures.count)) return state.SkipWithError("verify_batch failed");
     }
   }
   std::size_t at = 0;
   for (auto _ : state) {
-    if (!run_from(at)) return state.SkipWithError("verify_batch failed");
+    if (!run(at, variant.batch)) return state.SkipWithError("verify_batch failed");
     at = at + 2 * variant.batch > signatures.count ? 0 : at + variant.batch;
   }
   for (std::size_t first = 0; first + variant.batch <= signatures.count; first += variant.batch) {
-    if (!run_from(first)) return state.SkipWithError("verify_batch failed");
+    if (!run(first, variant.batch)) return state.SkipWithError("verify_batch failed");
     for (std::size_t i = first; i < first + variant.batch; ++i) {
       if (verdicts[i] != wanted[i]) return state.SkipWithError("a verdict is wrong");
     }
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(variant.batch));
+  say_more(state, *backend, variant);
+}
+
+// A table for one key, in the kernels' own words.
+void run_table(benchmark::State& state, const kernels::P256Kernels& kernels, unsigned bits) {
+  const auto memory_of = [](std::size_t bytes) {
+    return std::unique_ptr<void, decltype(&std::free)>(
+        std::aligned_alloc(64, (bytes + 63) / 64 * 64), &std::free);
+  };
+  const auto table = memory_of(kernels.table_bytes(bits));
+  const auto memory = memory_of(kernels.build_memory_bytes(bits));
+  if (!table || !memory) return state.SkipWithError("out of memory");
+  for (auto _ : state) {
+    kernels.build_table(nullptr, bits, table.get(), memory.get());
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations());
+  state.counters[kTableBytes] = static_cast<double>(kernels.table_bytes(bits));
+  state.counters[kProducts] = 6.0 * kernels::window_count(bits) * kernels::row_count(bits);
 }
 
 void run_openssl(benchmark::State& state, Signatures& signatures) {
@@ -208,13 +270,18 @@ void add_signature_jobs(std::vector<Job>& jobs, const std::string& backend) {
   static const auto one = std::make_shared<Signatures>(1, kBatch);
   static const auto few = std::make_shared<Signatures>(64, kBatch);
   static const auto many = std::make_shared<Signatures>(1000, kBatch);
+  static const auto few_long = std::make_shared<Signatures>(64, 4 * kBatch);
   static const auto all_different = std::make_shared<Signatures>(4 * kBatch, 4 * kBatch);
+  const auto ours = [&](const std::shared_ptr<Signatures>& signatures, const Variant& variant,
+                        const std::shared_ptr<Registry>& registry) {
+    return
+        [=](benchmark::State& state) { run_ours(state, *signatures, *registry, backend, variant); };
+  };
   const auto add = [&](const std::string& name, const std::shared_ptr<Signatures>& signatures,
                        const Variant& variant) {
-    jobs.push_back(
-        {name, backend, variant.batch, "verifications/s", "OpenSSL EVP_PKEY_verify",
-         [=](benchmark::State& state) { run_ours(state, *signatures, backend, variant); },
-         [=](benchmark::State& state) { run_openssl(state, *signatures); }});
+    jobs.push_back({name, backend, variant.batch, "verifications/s", "OpenSSL EVP_PKEY_verify",
+                    ours(signatures, variant, std::make_shared<Registry>()),
+                    [=](benchmark::State& state) { run_openssl(state, *signatures); }});
   };
   constexpr auto kDer = SignatureEncoding::kDer;
   constexpr auto kMessage = InputKind::kMessage;
@@ -229,9 +296,24 @@ void add_signature_jobs(std::vector<Job>& jobs, const std::string& backend) {
   add("p256-64-message", few, {.input = kMessage});
   add("p256-64-invalid-1%", few, {.invalid_percent = 1});
   add("p256-64-invalid-50%", few, {.invalid_percent = 50});
-  jobs.push_back({"p256-2-threads", backend, kBatch, "verifications/s", "the same with one thread",
-                  [=](benchmark::State& state) { run_ours(state, *few, backend, {.threads = 2}); },
-                  [=](benchmark::State& state) { run_ours(state, *few, backend, {}); }});
+  // Pieces of one call are shared out: there have to be several.
+  const auto shared = std::make_shared<Registry>();
+  const std::size_t whole = few_long->count;
+  jobs.push_back({"p256-2-threads", backend, whole, "verifications/s", "the same with one thread",
+                  ours(few_long, {.batch = whole, .threads = 2}, shared),
+                  ours(few_long, {.batch = whole}, shared)});
+  const kernels::P256Kernels* kernels = nullptr;
+  if (backend == kernels::kP256Portable.name) kernels = &kernels::kP256Portable;
+#if COLOPHON_AVX512
+  if (backend == kernels::kP256Avx512.name) kernels = &kernels::kP256Avx512;
+#endif
+  if (kernels == nullptr) return;
+  for (const unsigned bits : {8U, 10U, 13U, 16U}) {
+    jobs.push_back(
+        {"p256-table-" + std::to_string(bits) + "-bit", backend, 1, "tables/s",
+         "the portable kernels", [=](benchmark::State& state) { run_table(state, *kernels, bits); },
+         [=](benchmark::State& state) { run_table(state, kernels::kP256Portable, bits); }});
+  }
 }
 
 }  // namespace colophon::bench

@@ -13,14 +13,13 @@
 #pragma once
 
 #include "kernels/curve.h"
+#include "kernels/ecdsa.h"
 #include "kernels/field_wide.h"
 
 namespace colophon::kernels {
 namespace {
 
 constexpr unsigned kRowBytes = 64;
-constexpr unsigned kWindowBitsMin = 4;
-constexpr unsigned kWindowBitsMax = 16;
 constexpr unsigned kWindowsMax = 64;  // of kWindowBitsMin bits
 
 constexpr unsigned window_count(unsigned bits) { return (256 + bits - 1) / bits; }

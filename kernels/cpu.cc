@@ -28,6 +28,7 @@ const char* what_avx512_lacks() {
   if ((b & bit_AVX512VL) == 0) return "the CPU has no AVX-512 VL";
   if ((b & bit_AVX512IFMA) == 0) return "the CPU has no AVX-512 IFMA";
   if ((c & bit_AVX512VBMI2) == 0) return "the CPU has no AVX-512 VBMI2";
+  if ((b & bit_BMI) == 0 || (b & bit_BMI2) == 0) return "the CPU has no BMI1 and BMI2";
   if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0 ||
       (extended_control_register() & kStateBits) != kStateBits) {
     return "the operating system does not save AVX-512 registers (XCR0)";

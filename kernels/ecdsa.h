@@ -10,6 +10,10 @@
 
 namespace colophon::kernels {
 
+// Of a table's windows: each further bit doubles a table and saves some of the additions.
+constexpr unsigned kWindowBitsMin = 4;
+constexpr unsigned kWindowBitsMax = 16;
+
 // Views; all memory is the caller's.
 struct EcdsaItem {
   const uint8_t* signature;  // r ‖ s, 32 bytes each, big-endian, both in [1, n - 1]
@@ -22,7 +26,7 @@ struct P256Kernels {
   const char* name;  // of the instruction set: "avx512", "portable"
   unsigned lanes;    // signatures a vector
 
-  // Window widths: kWindowBitsMin (4) to kWindowBitsMax (16). A table is aligned to 64 bytes,
+  // Window widths: kWindowBitsMin to kWindowBitsMax. A table is aligned to 64 bytes,
   // read-only once built, and of use to these functions only.
   size_t (*table_bytes)(unsigned bits);
   size_t (*build_memory_bytes)(unsigned bits);

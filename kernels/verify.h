@@ -16,11 +16,18 @@
 namespace colophon::kernels {
 namespace {
 
-// What turns k/2 into the recoded k' (comb.h): (2^(w L) - 1)/2 mod n.
+// What turns k/2 into the recoded k' (comb.h): (2^(w L) - 1)/2 mod n, for each w.
+struct RecodingOffsets {
+  Words of_bits[kWindowBitsMax + 1];
+};
 template <class N>
-constexpr Words recoding_offset(unsigned bits) {
-  const Words power = power_of_two_mod(bits * window_count(bits), N::kModulus);
-  return half_mod(minus(power, Words{{1, 0, 0, 0}}), N::kModulus);
+constexpr RecodingOffsets recoding_offsets() {
+  RecodingOffsets offsets{};
+  for (unsigned bits = kWindowBitsMin; bits <= kWindowBitsMax; ++bits) {
+    const Words power = power_of_two_mod(bits * window_count(bits), N::kModulus);
+    offsets.of_bits[bits] = half_mod(minus(power, Words{{1, 0, 0, 0}}), N::kModulus);
+  }
+  return offsets;
 }
 
 // The verification text for a curve C over one kind of field.
@@ -100,8 +107,9 @@ struct Verifier {
     // s is no Montgomery form, and the recoding wants halves: both are mended by this one factor.
     constexpr Words kHalf = half_mod(Words{{1, 0, 0, 0}}, C::Order::kModulus);
     OrderElement inverse = N::mul(N::inverse_vartime(running), constant(kHalf));
-    const Words generator_offset = recoding_offset<typename C::Order>(generator_bits);
-    const Words key_offset = recoding_offset<typename C::Order>(key_bits);
+    static constexpr RecodingOffsets kOffsets = recoding_offsets<typename C::Order>();
+    const Words& generator_offset = kOffsets.of_bits[generator_bits];
+    const Words& key_offset = kOffsets.of_bits[key_bits];
     for (size_t v = vectors; v-- > 0;) {
       const OrderElement half_over_s = N::mul(inverse, before[v]);
       inverse = N::mul(inverse, s_of(v));
@@ -172,8 +180,9 @@ struct Verifier {
     for (size_t v = 0; v < vector_count(count); ++v) {
       for (unsigned k = 0; k < walk.windows; ++k) walk.find(k, v, rows[k]);
       // A step's rows are asked for some steps before: all at once, the first addition would wait
-      // for the last row.
-      const auto ask_for = [&](unsigned k) {
+      // for the last row. (Not inlined, GCC 12 takes it for a function without effects and drops
+      // it.)
+      const auto ask_for = [&](unsigned k) __attribute__((always_inline)) {
         for (unsigned c = 0; c < kChains && k < length; ++c) F::prefetch(rows[c * length + k]);
       };
       for (unsigned k = 0; k < kPrefetchSteps; ++k) ask_for(k);

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -59,6 +60,8 @@ struct VerifyWork {
   // Written for each of `items`: kValid or kMismatch, nothing else.
   std::span<Verdict> verdicts;
   unsigned threads = 1;  // that may work on it, at least 1
+  // For what lives no longer than the call. Not to be shared by threads.
+  std::pmr::memory_resource* memory = std::pmr::get_default_resource();
 };
 
 class BackendImplementation {

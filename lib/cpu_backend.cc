@@ -5,10 +5,11 @@
 #include "cpu_backend.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <exception>
-#include <map>
 #include <memory>
+#include <memory_resource>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -25,22 +26,24 @@ namespace {
 // Less is not worth a thread: starting one costs about as much as verifying fifty signatures.
 constexpr std::size_t kItemsPerThreadMin = 512;
 
-// Signatures that take the same way: keys with tables of `bits`, or (0) without.
-struct Group {
-  unsigned bits = 0;
-  std::vector<std::uint32_t> items;
-  std::vector<const void*> tables;  // one an item
-};
-
-// A run of one group's items, small enough for the caches.
+// Signatures that take the same way, few enough for the caches: by keys with tables of `bits`, or
+// (0) without.
 struct Piece {
-  const Group* group;
+  unsigned bits;
   std::size_t first, count;
 };
 
-// Memory that verification works in, kept from call to call: fresh pages cost more than the
-// arithmetic done in them. Kept are no more pieces than the machine can use at once, however many
-// threads have ever verified together.
+// What one thread verifies a piece in.
+struct Scratch {
+  std::shared_ptr<void> memory;
+  kernels::EcdsaItem* items = nullptr;
+  Digest* digests = nullptr;
+  std::uint8_t* valid = nullptr;
+  void* kernel = nullptr;
+};
+
+// Scratch kept from call to call: fresh pages cost more than the arithmetic done in them. Kept are
+// no more than the machine can use at once, however many threads have ever verified together.
 class ScratchPool {
  public:
   explicit ScratchPool(const kernels::P256Kernels& kernels)
@@ -48,123 +51,146 @@ class ScratchPool {
     free_.reserve(kept_max_);
   }
 
-  // Enough for kVerifyCountMax signatures; only what is used becomes real memory.
-  [[nodiscard]] Result<std::shared_ptr<void>> take() {
-    std::shared_ptr<void> memory;
+  // Enough for kVerifyCountMax signatures; only what is used becomes real memory. Error kInternal:
+  // out of memory.
+  [[nodiscard]] Result<Scratch> take() {
     {
       const std::scoped_lock guard(mutex_);
       if (!free_.empty()) {
-        memory = std::move(free_.back());
+        Scratch scratch = std::move(free_.back());
         free_.pop_back();
+        return scratch;
       }
     }
-    if (!memory) {
-      COLOPHON_TRY_ASSIGN(
-          memory, allocate_table_memory(kernels_.verify_memory_bytes(kernels::kVerifyCountMax)));
-    }
-    // Back to the pool when the batch is done with it.
-    void* const address = memory.get();
-    return std::shared_ptr<void>(address, [this, memory](void*) mutable {
-      const std::scoped_lock guard(mutex_);
-      if (free_.size() < kept_max_) free_.push_back(std::move(memory));
-    });
+    constexpr std::size_t kCount = kernels::kVerifyCountMax;
+    Scratch scratch;
+    COLOPHON_TRY_ASSIGN(scratch.memory, allocate_table_memory(kernels_.verify_memory_bytes(kCount) +
+                                                              kCount * (sizeof(*scratch.items) +
+                                                                        sizeof(Digest) + 1)));
+    auto* at = static_cast<std::uint8_t*>(scratch.memory.get());
+    scratch.items = reinterpret_cast<kernels::EcdsaItem*>(at);
+    at += kCount * sizeof(*scratch.items);
+    scratch.digests = reinterpret_cast<Digest*>(at);
+    at += kCount * sizeof(Digest);
+    scratch.valid = at;
+    at += kCount;
+    scratch.kernel = at;
+    return scratch;
+  }
+  void give_back(Scratch scratch) noexcept {
+    const std::scoped_lock guard(mutex_);
+    if (scratch.memory && free_.size() < kept_max_) free_.push_back(std::move(scratch));
   }
 
  private:
   const kernels::P256Kernels& kernels_;
   const std::size_t kept_max_;
   std::mutex mutex_;
-  std::vector<std::shared_ptr<void>> free_;
+  std::vector<Scratch> free_;
 };
 
 class P256Batch {
  public:
   P256Batch(const kernels::P256Kernels& kernels, P256Tables& tables, ScratchPool& pool,
             const VerifyWork& work)
-      : kernels_(kernels), tables_(tables), pool_(pool), work_(work) {}
+      : kernels_(kernels),
+        tables_(tables),
+        pool_(pool),
+        work_(work),
+        runs_(work.memory),
+        entries_(work.memory),
+        pieces_(work.memory),
+        scratch_(work.memory) {}
+  P256Batch(const P256Batch&) = delete;
+  P256Batch& operator=(const P256Batch&) = delete;
+  ~P256Batch() {
+    for (Scratch& scratch : scratch_) pool_.give_back(std::move(scratch));
+  }
 
   [[nodiscard]] Result<void> run() {
-    make_groups();
-    COLOPHON_TRY_ASSIGN(generator_, tables_.generator(work_.items.size()));
     const std::size_t count = work_.items.size();
     const std::size_t threads_useful =
         std::clamp<std::size_t>(count / kItemsPerThreadMin, 1, std::max(work_.threads, 1U));
-    const std::size_t piece =
-        std::min(kernels::kVerifyCountMax, (count + threads_useful - 1) / threads_useful);
-    for (const auto& [bits, group] : groups_) {
-      for (std::size_t at = 0; at < group.items.size(); at += piece) {
-        pieces_.push_back({&group, at, std::min(piece, group.items.size() - at)});
-      }
-    }
-    std::vector<Scratch> scratch(std::min(threads_useful, pieces_.size()));
-    for (Scratch& one : scratch) {
-      COLOPHON_TRY_ASSIGN(one.memory, pool_.take());
-      one.items.resize(piece);
-      one.digests.resize(work_.input == InputKind::kMessage ? piece : 0);
-      one.valid.resize(piece);
+    make_pieces(std::min(kernels::kVerifyCountMax, (count + threads_useful - 1) / threads_useful));
+    COLOPHON_TRY_ASSIGN(generator_, tables_.generator(count));
+    scratch_.resize(std::min(threads_useful, pieces_.size()));
+    for (Scratch& scratch : scratch_) {
+      COLOPHON_TRY_ASSIGN(scratch, pool_.take());
     }
     std::vector<std::jthread> helpers;  // joined whichever way this is left
     try {
-      for (std::size_t i = 1; i < scratch.size(); ++i) {
-        helpers.emplace_back([this, &scratch, i] { take_pieces(scratch[i]); });
+      for (std::size_t i = 1; i < scratch_.size(); ++i) {
+        helpers.emplace_back([this, i] { take_pieces(scratch_[i]); });
       }
     } catch (const std::exception&) {
       // No more threads to be had: those there are do it all.
     }
-    take_pieces(scratch[0]);
+    take_pieces(scratch_[0]);
     return {};
   }
 
  private:
-  // Of one thread; all memory is there before the thread is.
-  struct Scratch {
-    std::shared_ptr<void> memory;
-    std::vector<kernels::EcdsaItem> items;
-    std::vector<Digest> digests;
-    std::vector<std::uint8_t> valid;
+  // The items of one key, a run of work_.items, and its table.
+  struct Run {
+    P256TablePtr table;
+    std::size_t first, end;
+    [[nodiscard]] unsigned bits() const { return table ? table->bits : 0; }
+  };
+  struct Entry {
+    std::uint32_t item;
+    const void* table;
   };
 
-  void make_groups() {
+  void make_pieces(std::size_t piece_max) {
+    std::array<std::size_t, kernels::kWindowBitsMax + 2> next{};  // by bits; then: where they stand
+    runs_.reserve(work_.keys.size());
     for (std::size_t at = 0; at < work_.items.size();) {
       const std::uint32_t key_index = work_.key_of[work_.items[at]];
       std::size_t end = at + 1;
       while (end < work_.items.size() && work_.key_of[work_.items[end]] == key_index) ++end;
       const BatchKey& key = work_.keys[key_index];
-      P256TablePtr table = tables_.acquire(*key.key, key.prepared, end - at);
-      Group& group = groups_[table ? table->bits : 0];
-      group.bits = table ? table->bits : 0;
-      group.items.insert(group.items.end(), work_.items.begin() + static_cast<std::ptrdiff_t>(at),
-                         work_.items.begin() + static_cast<std::ptrdiff_t>(end));
-      group.tables.insert(group.tables.end(), end - at, table ? table->memory.get() : nullptr);
-      if (table) in_use_.push_back(std::move(table));
+      runs_.push_back({tables_.acquire(*key.key, key.prepared, end - at), at, end});
+      next[runs_.back().bits() + 1] += end - at;
       at = end;
+    }
+    pieces_.reserve(next.size() + work_.items.size() / piece_max);
+    for (unsigned bits = 0; bits + 1 < next.size(); ++bits) {
+      next[bits + 1] += next[bits];
+      for (std::size_t at = next[bits]; at < next[bits + 1]; at += piece_max) {
+        pieces_.push_back({bits, at, std::min(piece_max, next[bits + 1] - at)});
+      }
+    }
+    entries_.resize(work_.items.size());
+    for (const Run& run : runs_) {
+      std::size_t& at = next[run.bits()];
+      const void* const table = run.table ? run.table->memory.get() : nullptr;
+      for (std::size_t i = run.first; i < run.end; ++i) entries_[at++] = {work_.items[i], table};
     }
   }
 
-  void take_pieces(Scratch& scratch) noexcept {
-    auto& [memory, items, digests, valid] = scratch;
+  void take_pieces(const Scratch& scratch) noexcept {
     for (std::size_t i = next_++; i < pieces_.size(); i = next_++) {
       const Piece& piece = pieces_[i];
+      const std::span entries = std::span(entries_).subspan(piece.first, piece.count);
       for (std::size_t k = 0; k < piece.count; ++k) {
-        const std::uint32_t item = piece.group->items[piece.first + k];
+        const auto [item, table] = entries[k];
         const ByteSpan input = work_.inputs[item];
-        if (work_.input == InputKind::kMessage) digests[k] = sha256(input);
-        items[k] = {work_.signatures[item].data(),
-                    work_.input == InputKind::kMessage ? digests[k].data() : input.data(),
-                    work_.keys[work_.key_of[item]].key->bytes.data(),
-                    piece.group->tables[piece.first + k]};
+        if (work_.input == InputKind::kMessage) scratch.digests[k] = sha256(input);
+        scratch.items[k] = {
+            work_.signatures[item].data(),
+            work_.input == InputKind::kMessage ? scratch.digests[k].data() : input.data(),
+            work_.keys[work_.key_of[item]].key->bytes.data(), table};
       }
-      if (piece.group->bits == 0) {
-        kernels_.verify_unknown(items.data(), piece.count, generator_->memory.get(),
-                                generator_->bits, valid.data(), memory.get());
+      if (piece.bits == 0) {
+        kernels_.verify_unknown(scratch.items, piece.count, generator_->memory.get(),
+                                generator_->bits, scratch.valid, scratch.kernel);
       } else {
-        kernels_.verify_enrolled(items.data(), piece.count, piece.group->bits,
-                                 generator_->memory.get(), generator_->bits, valid.data(),
-                                 memory.get());
+        kernels_.verify_enrolled(scratch.items, piece.count, piece.bits, generator_->memory.get(),
+                                 generator_->bits, scratch.valid, scratch.kernel);
       }
       for (std::size_t k = 0; k < piece.count; ++k) {
-        work_.verdicts[piece.group->items[piece.first + k]] =
-            valid[k] != 0 ? Verdict::kValid : Verdict::kMismatch;
+        work_.verdicts[entries[k].item] =
+            scratch.valid[k] != 0 ? Verdict::kValid : Verdict::kMismatch;
       }
     }
   }
@@ -173,10 +199,11 @@ class P256Batch {
   P256Tables& tables_;
   ScratchPool& pool_;
   const VerifyWork& work_;
-  std::map<unsigned, Group> groups_;
-  std::vector<P256TablePtr> in_use_;
   P256TablePtr generator_;
-  std::vector<Piece> pieces_;
+  std::pmr::vector<Run> runs_;
+  std::pmr::vector<Entry> entries_;  // by bits
+  std::pmr::vector<Piece> pieces_;
+  std::pmr::vector<Scratch> scratch_;  // one a thread; all memory is there before the thread is
   std::atomic<std::size_t> next_ = 0;
 };
 

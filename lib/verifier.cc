@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <memory>
+#include <memory_resource>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -23,6 +26,7 @@ namespace colophon {
 namespace {
 
 constexpr std::size_t kDigestBytes = 32;
+constexpr std::size_t kSmallBatchBytes = 8192;
 
 Error bad_argument(std::string message, const char* field) {
   return make_error(ErrorCode::kInvalidArgument, std::move(message), field);
@@ -124,7 +128,7 @@ struct RankedItem {
 };
 
 // By rank, stably, digit by digit (radix 2^11, the lowest first): the same time for any ranks.
-void sort_by_rank(std::vector<RankedItem>& items) {
+void sort_by_rank(std::pmr::vector<RankedItem>& items) {
   constexpr unsigned kDigitBits = 11;
   constexpr std::size_t kSmall = 256;  // where clearing the counters costs more than comparing
   if (items.size() <= kSmall) {
@@ -135,7 +139,7 @@ void sort_by_rank(std::vector<RankedItem>& items) {
   }
   std::uint64_t differs = 0;
   for (const RankedItem& item : items) differs |= item.rank ^ items[0].rank;
-  std::vector<RankedItem> sorted(items.size());
+  std::pmr::vector<RankedItem> sorted(items.size(), items.get_allocator());
   for (unsigned shift = 0; shift < 64; shift += kDigitBits) {
     if ((differs >> shift) % (std::uint64_t{1} << kDigitBits) == 0) continue;
     const auto digit = [shift](const RankedItem& item) {
@@ -153,11 +157,12 @@ void sort_by_rank(std::vector<RankedItem>& items) {
 // Items in an order in which equal keys stand together. Sorting, and not hashing, because keys come
 // from outside: there is no order that an attacker can make slow.
 template <class Rank, class Less>
-std::vector<std::uint32_t> order_by(std::size_t count, Rank rank, Less less) {
-  std::vector<RankedItem> items(count);
+std::pmr::vector<std::uint32_t> order_by(std::size_t count, Rank rank, Less less,
+                                         std::pmr::memory_resource* memory) {
+  std::pmr::vector<RankedItem> items(count, memory);
   for (std::uint32_t i = 0; i < count; ++i) items[i] = {rank(i), i};
   sort_by_rank(items);
-  std::vector<std::uint32_t> order(count);
+  std::pmr::vector<std::uint32_t> order(count, memory);
   for (std::size_t i = 0; i < count; ++i) order[i] = items[i].index;
   // Keys of the same rank.
   for (std::size_t at = 0; at < count;) {
@@ -175,11 +180,14 @@ constexpr std::uint32_t kNoKey = 0xffffffff;
 
 // The distinct keys of a batch.
 struct KeyColumn {
-  std::vector<PublicKey> parsed;                             // keys given as bytes
-  std::vector<std::shared_ptr<const EnrolledKey>> enrolled;  // keys given by id, kept alive
-  std::vector<BatchKey> keys;
-  std::vector<std::uint32_t> key_of;  // item -> index in `keys`, or kNoKey: refused
-  std::vector<std::uint32_t> order;   // all items, equal keys together
+  explicit KeyColumn(std::pmr::memory_resource* memory)
+      : parsed(memory), enrolled(memory), keys(memory), key_of(memory), order(memory) {}
+
+  std::pmr::vector<PublicKey> parsed;                             // keys given as bytes
+  std::pmr::vector<std::shared_ptr<const EnrolledKey>> enrolled;  // keys given by id, kept alive
+  std::pmr::vector<BatchKey> keys;
+  std::pmr::vector<std::uint32_t> key_of;  // item -> index in `keys`, or kNoKey: refused
+  std::pmr::vector<std::uint32_t> order;   // all items, equal keys together
 };
 
 // Eight bytes near the end of a key: they differ between keys in every form, x's or y's low end.
@@ -190,7 +198,7 @@ std::uint64_t rank_of(ByteSpan key) {
   return rank;
 }
 
-Result<KeyColumn> column_of_bytes(const VerifyBatch& batch) {
+Result<KeyColumn> column_of_bytes(const VerifyBatch& batch, std::pmr::memory_resource* memory) {
   const Slices& encoded = batch.public_keys;
   const auto compare = [&encoded](std::uint32_t a, std::uint32_t b) {
     const ByteSpan x = encoded[a];
@@ -198,11 +206,11 @@ Result<KeyColumn> column_of_bytes(const VerifyBatch& batch) {
     if (x.size() != y.size()) return x.size() < y.size() ? -1 : 1;
     return x.empty() ? 0 : std::memcmp(x.data(), y.data(), x.size());
   };
-  KeyColumn column;
+  KeyColumn column(memory);
   column.key_of.resize(encoded.size());
   column.order = order_by(
       encoded.size(), [&](std::uint32_t i) { return rank_of(encoded[i]); },
-      [&](std::uint32_t a, std::uint32_t b) { return compare(a, b) < 0; });
+      [&](std::uint32_t a, std::uint32_t b) { return compare(a, b) < 0; }, memory);
   for (std::size_t at = 0; at < column.order.size(); ++at) {
     const std::uint32_t item = column.order[at];
     if (at != 0 && compare(column.order[at - 1], item) == 0) {
@@ -225,18 +233,20 @@ Result<KeyColumn> column_of_bytes(const VerifyBatch& batch) {
     column.key_of[item] = static_cast<std::uint32_t>(column.parsed.size());
     column.parsed.push_back(key);
   }
+  column.keys.reserve(column.parsed.size());
   for (const PublicKey& key : column.parsed) column.keys.push_back(BatchKey{&key, nullptr});
   return column;
 }
 
 Result<KeyColumn> column_of_ids(const BackendImplementation& implementation,
-                                const VerifyBatch& batch) {
-  KeyColumn column;
+                                const VerifyBatch& batch, std::pmr::memory_resource* memory) {
+  KeyColumn column(memory);
   column.key_of.resize(batch.key_ids.size());
   column.order = order_by(
       batch.key_ids.size(), [&](std::uint32_t i) { return batch.key_ids[i].value; },
-      [](std::uint32_t, std::uint32_t) { return false; });
-  std::vector<KeyId> distinct;
+      [](std::uint32_t, std::uint32_t) { return false; }, memory);
+  std::pmr::vector<KeyId> distinct(memory);
+  distinct.reserve(column.order.size());
   for (const std::uint32_t item : column.order) {
     if (distinct.empty() || distinct.back() != batch.key_ids[item]) {
       distinct.push_back(batch.key_ids[item]);
@@ -248,6 +258,7 @@ Result<KeyColumn> column_of_ids(const BackendImplementation& implementation,
   storage.find(distinct, column.enrolled);
   // A registry of another backend still knows its keys, only not in this backend's form.
   const bool same_backend = &storage.implementation() == &implementation;
+  column.keys.reserve(distinct.size());
   for (const auto& enrolled : column.enrolled) {
     column.keys.push_back(
         enrolled ? BatchKey{&enrolled->key, same_backend ? enrolled->prepared.get() : nullptr}
@@ -283,12 +294,16 @@ Result<void> verify_batch_on(const BackendImplementation& implementation, const 
   const std::size_t count = batch.inputs.size();
   if (count == 0) return {};
 
+  // A batch of a few works in this alone: a dozen calls of malloc would be a tenth of its time.
+  std::array<std::byte, kSmallBatchBytes> on_stack;
+  std::pmr::monotonic_buffer_resource memory(on_stack.data(), on_stack.size());
   COLOPHON_TRY_ASSIGN(const KeyColumn column, batch.key_ids.empty()
-                                                  ? column_of_bytes(batch)
-                                                  : column_of_ids(implementation, batch));
-  std::vector<Signature> signatures(count);
-  std::vector<Verdict> decided(count);
-  std::vector<std::uint32_t> undecided;
+                                                  ? column_of_bytes(batch, &memory)
+                                                  : column_of_ids(implementation, batch, &memory));
+  std::pmr::vector<Signature> signatures(count, &memory);
+  std::pmr::vector<Verdict> decided(count, &memory);
+  std::pmr::vector<std::uint32_t> undecided(&memory);
+  undecided.reserve(count);
   for (const std::uint32_t item : column.order) {
     const std::uint32_t key_index = column.key_of[item];
     Verdict& verdict = decided[item];
@@ -320,6 +335,7 @@ Result<void> verify_batch_on(const BackendImplementation& implementation, const 
     work.items = undecided;
     work.verdicts = decided;
     work.threads = batch.threads;
+    work.memory = &memory;
     COLOPHON_TRY(implementation.verify(work));
   }
   std::copy(decided.begin(), decided.end(), verdicts.begin());
