@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <exception>
 #include <memory>
 #include <memory_resource>
 #include <mutex>
@@ -19,6 +18,7 @@
 #include "kernels/cpu.h"
 #include "openssl_digest.h"
 #include "p256_tables.h"
+#include "threads.h"
 
 namespace colophon {
 namespace {
@@ -117,15 +117,7 @@ class P256Batch {
     for (Scratch& scratch : scratch_) {
       COLOPHON_TRY_ASSIGN(scratch, pool_.take());
     }
-    std::vector<std::jthread> helpers;  // joined whichever way this is left
-    try {
-      for (std::size_t i = 1; i < scratch_.size(); ++i) {
-        helpers.emplace_back([this, i] { take_pieces(scratch_[i]); });
-      }
-    } catch (const std::exception&) {
-      // No more threads to be had: those there are do it all.
-    }
-    take_pieces(scratch_[0]);
+    run_on_threads(scratch_.size(), [this](std::size_t i) { take_pieces(scratch_[i]); });
     return {};
   }
 
@@ -168,7 +160,7 @@ class P256Batch {
     }
   }
 
-  void take_pieces(const Scratch& scratch) noexcept {
+  void take_pieces(const Scratch& scratch) {
     for (std::size_t i = next_++; i < pieces_.size(); i = next_++) {
       const Piece& piece = pieces_[i];
       const std::span entries = std::span(entries_).subspan(piece.first, piece.count);

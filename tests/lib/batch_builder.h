@@ -119,6 +119,14 @@ class BatchBuilder {
     std::vector<Verdict> verdicts(size(), Verdict::kMismatch);
     const Result<void> result = verify_batch(backend(), batch(), verdicts);
     EXPECT_TRUE(result.ok()) << (result ? "" : result.error().message);
+    constexpr std::size_t kSplit = 32;  // the smallest batch that any backend gives a second thread
+    if (size() >= kSplit) {
+      VerifyBatch shared_out = batch();
+      shared_out.threads = 3;
+      std::vector<Verdict> same(size(), Verdict::kMismatch);
+      EXPECT_TRUE(verify_batch(backend(), shared_out, same).ok());
+      EXPECT_EQ(same, verdicts) << "on three threads";
+    }
     return verdicts;
   }
 

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One call's work on several threads.
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace colophon {
+
+// Runs work(0) … work(count - 1), each on a thread of its own, the first on the caller's; fewer
+// where the system gives no more threads, so that they must share what there is to do, not own it.
+// Returns when all have; what one of them throws is thrown here.
+template <class Work>
+void run_on_threads(std::size_t count, const Work& work) {
+  std::mutex mutex;
+  std::exception_ptr thrown;
+  const auto run = [&](std::size_t i) {
+    try {
+      work(i);
+    } catch (...) {
+      const std::scoped_lock guard(mutex);
+      thrown = std::current_exception();
+    }
+  };
+  {
+    std::vector<std::jthread> others;  // joined whichever way this is left
+    try {
+      for (std::size_t i = 1; i < count; ++i) others.emplace_back([&run, i] { run(i); });
+    } catch (const std::exception&) {
+      // No more threads to be had: those there are do it all.
+    }
+    run(0);
+  }
+  if (thrown) std::rethrow_exception(thrown);
+}
+
+}  // namespace colophon
