@@ -18,7 +18,6 @@
 
 #include "bench/job.h"
 #include "colophon/verifier.hpp"
-#include "kernels/comb.h"
 #include "kernels/ecdsa.h"
 
 namespace colophon::bench {
@@ -143,10 +142,10 @@ double predicted_products(const Variant& variant, std::size_t lanes, unsigned ge
 void say_more(benchmark::State& state, const Backend& backend, const Variant& variant) {
   const TableMemory memory = backend.table_memory();
   if (memory.bytes_max == 0) return;
-  unsigned key_bits = kernels::kWindowBitsMin;
-  while (key_bits < kernels::kWindowBitsMax && memory.tables != 0 &&
-         kernels::table_size(key_bits) < memory.bytes / memory.tables) {
-    ++key_bits;
+  unsigned key_bits = kernels::kWindowBitsMax;
+  while (key_bits > kernels::kWindowBitsMin &&
+         kernels::kP256Portable.table_bytes(key_bits) * memory.tables > memory.bytes) {
+    --key_bits;
   }
   const std::size_t lanes = backend.name() == "avx512" ? 8 : 1;
   state.counters[kTableBytes] = static_cast<double>(memory.bytes);
