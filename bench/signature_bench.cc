@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <string_view>
 #include <utility>
 
 #include "bench/job.h"
@@ -115,6 +116,15 @@ struct Registry {
   std::optional<KeyRegistry> keys;
 };
 
+// Null: the backend has none of its own.
+const kernels::P256Kernels* kernels_of(std::string_view backend) {
+  if (backend == kernels::kP256Portable.name) return &kernels::kP256Portable;
+#if COLOPHON_AVX512
+  if (backend == kernels::kP256Avx512.name) return &kernels::kP256Avx512;
+#endif
+  return nullptr;
+}
+
 // Multiplications and squarings mod p and n for one signature, counted in kernels/verify.h and
 // comb.h. Inversions, one a pass and batch, are left out.
 double predicted_products(const Variant& variant, std::size_t lanes, unsigned generator_bits,
@@ -140,16 +150,17 @@ double predicted_products(const Variant& variant, std::size_t lanes, unsigned ge
 }
 
 void say_more(benchmark::State& state, const Backend& backend, const Variant& variant) {
+  const kernels::P256Kernels* const kernels = kernels_of(backend.name());
+  if (kernels == nullptr) return;
   const TableMemory memory = backend.table_memory();
-  if (memory.bytes_max == 0) return;
   unsigned key_bits = kernels::kWindowBitsMax;
   while (key_bits > kernels::kWindowBitsMin &&
-         kernels::kP256Portable.table_bytes(key_bits) * memory.tables > memory.bytes) {
+         kernels->table_bytes(key_bits) * memory.tables > memory.bytes) {
     --key_bits;
   }
-  const std::size_t lanes = backend.name() == "avx512" ? 8 : 1;
   state.counters[kTableBytes] = static_cast<double>(memory.bytes);
-  state.counters[kProducts] = predicted_products(variant, lanes, kernels::kWindowBitsMax, key_bits);
+  state.counters[kProducts] =
+      predicted_products(variant, kernels->lanes, kernels::kWindowBitsMax, key_bits);
 }
 
 void run_ours(benchmark::State& state, Signatures& signatures, Registry& registry,
@@ -304,11 +315,7 @@ void add_signature_jobs(std::vector<Job>& jobs, const std::string& backend) {
   jobs.push_back({"p256-2-threads", backend, whole, "verifications/s", "the same with one thread",
                   ours(few_long, {.batch = whole, .threads = 2}, shared),
                   ours(few_long, {.batch = whole}, shared)});
-  const kernels::P256Kernels* kernels = nullptr;
-  if (backend == kernels::kP256Portable.name) kernels = &kernels::kP256Portable;
-#if COLOPHON_AVX512
-  if (backend == kernels::kP256Avx512.name) kernels = &kernels::kP256Avx512;
-#endif
+  const kernels::P256Kernels* const kernels = kernels_of(backend);
   if (kernels == nullptr) return;
   for (const unsigned bits : {8U, 10U, 13U, 16U}) {
     jobs.push_back(

@@ -109,12 +109,12 @@ class P256Batch {
 
   [[nodiscard]] Result<void> run() {
     const std::size_t count = work_.items.size();
-    const std::size_t threads_useful =
-        std::clamp<std::size_t>(count / kItemsPerThreadMin, 1, std::max(work_.threads, 1U));
+    const std::size_t threads_useful = useful_threads(count, kItemsPerThreadMin, work_.threads);
     make_pieces(std::min(kernels::kVerifyCountMax, (count + threads_useful - 1) / threads_useful));
+    const std::size_t threads = std::min(threads_useful, pieces_.size());
     COLOPHON_TRY_ASSIGN(generator_, tables_.generator(count));
-    scratch_.reserve(std::min(threads_useful, pieces_.size()));
-    while (scratch_.size() < std::min(threads_useful, pieces_.size())) {
+    scratch_.reserve(threads);
+    while (scratch_.size() < threads) {
       Result<Scratch> scratch = pool_.take();
       if (!scratch && !scratch_.empty()) break;  // fewer threads, then
       if (!scratch) return std::move(scratch).error();

@@ -240,8 +240,7 @@ class BatchVerifier {
 
 Result<void> verify_on_threads(const VerifyWork& work) {
   const std::size_t count = work.items.size();
-  const std::size_t threads =
-      std::clamp<std::size_t>(count / kItemsPerThreadMin, 1, std::max(work.threads, 1U));
+  const std::size_t threads = useful_threads(count, kItemsPerThreadMin, work.threads);
   const std::size_t piece = std::min(kItemsPerPiece, (count + threads - 1) / threads);
   std::atomic<std::size_t> next = 0;
   std::mutex mutex;

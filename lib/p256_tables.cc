@@ -33,11 +33,14 @@ std::size_t memory_default() {
   return std::min(physical / kMemoryShare, kMemoryDefaultMax);
 }
 
+std::size_t round_up(std::size_t bytes, std::size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
+
 }  // namespace
 
 std::size_t resident_bytes(std::size_t bytes) {
-  const std::size_t unit = bytes >= kHugePageBytes / 2 ? kHugePageBytes : kPageBytes;
-  return (bytes + unit - 1) / unit * unit;
+  return round_up(bytes, bytes >= kHugePageBytes / 2 ? kHugePageBytes : kPageBytes);
 }
 
 Result<std::shared_ptr<void>> allocate_huge_pages(std::size_t bytes) {
@@ -53,8 +56,8 @@ Result<std::shared_ptr<void>> allocate_huge_pages(std::size_t bytes) {
                       "out of memory: " + std::to_string(bytes) + " bytes were not to be had");
   }
   auto* const from = static_cast<std::uint8_t*>(start);
-  const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(from) % unit;
-  const std::size_t head = misaligned == 0 ? 0 : unit - misaligned;
+  const auto address = reinterpret_cast<std::uintptr_t>(from);
+  const std::size_t head = round_up(address, unit) - address;
   if (head != 0) munmap(from, head);
   if (mapped - size > head) munmap(from + head + size, mapped - size - head);
   void* const memory = from + head;
@@ -107,16 +110,15 @@ class TableSlabs::Regions : public std::enable_shared_from_this<Regions> {
   }
 
   void give_back(const Slot& slot) noexcept {
+    std::shared_ptr<void> gone;  // unmapped without the lock
+    const std::scoped_lock guard(mutex_);
     // Back to the system: a region may keep one small table alive for long. The huge pages it was
     // in are to stay small ones, or the system would fill up the gaps again by and by.
     const std::size_t first = slot.index * slot.bytes / kHugePageBytes * kHugePageBytes;
-    const std::size_t end =
-        ((slot.index + 1) * slot.bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+    const std::size_t end = round_up((slot.index + 1) * slot.bytes, kHugePageBytes);
     auto* const region_start = static_cast<std::uint8_t*>(slot.region->memory.get());
     (void)madvise(region_start + first, end - first, MADV_NOHUGEPAGE);
     (void)madvise(slot.address(), slot.bytes, MADV_DONTNEED);
-    std::shared_ptr<void> gone;  // unmapped without the lock
-    const std::scoped_lock guard(mutex_);
     std::list<Region>& regions = by_size_.find(slot.bytes)->second;
     slot.region->free.push_back(slot.index);
     if (slot.region->free.size() == kRegionBytes / slot.bytes) {

@@ -3,6 +3,7 @@
 // One call's work on several threads.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <mutex>
@@ -10,6 +11,12 @@
 #include <vector>
 
 namespace colophon {
+
+// Of at most `threads`, 1 or more: those that gain by sharing `items`, of which fewer than
+// `items_min` are not worth starting one.
+inline std::size_t useful_threads(std::size_t items, std::size_t items_min, unsigned threads) {
+  return std::clamp<std::size_t>(items / items_min, 1, threads);
+}
 
 // Runs work(0) … work(count - 1), each on a thread of its own, the first on the caller's; fewer
 // where the system gives no more threads, so that they must share what there is to do, not own it.

@@ -6,9 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <memory_resource>
-#include <numeric>
 #include <string>
 #include <thread>
 #include <utility>
@@ -183,7 +183,7 @@ struct KeyColumn {
   explicit KeyColumn(std::pmr::memory_resource* memory)
       : parsed(memory), enrolled(memory), keys(memory), key_of(memory), order(memory) {}
 
-  std::pmr::vector<PublicKey> parsed;                             // keys given as bytes
+  std::pmr::deque<PublicKey> parsed;  // keys given as bytes; none moves when one is added
   std::pmr::vector<std::shared_ptr<const EnrolledKey>> enrolled;  // keys given by id, kept alive
   std::pmr::vector<BatchKey> keys;
   std::pmr::vector<std::uint32_t> key_of;  // item -> index in `keys`, or kNoKey: refused
@@ -211,16 +211,10 @@ Result<KeyColumn> column_of_bytes(const VerifyBatch& batch, std::pmr::memory_res
   column.order = order_by(
       encoded.size(), [&](std::uint32_t i) { return rank_of(encoded[i]); },
       [&](std::uint32_t a, std::uint32_t b) { return compare(a, b) < 0; }, memory);
-  const auto is_repeated = [&](std::size_t at) {
-    return at != 0 && compare(column.order[at - 1], column.order[at]) == 0;
-  };
-  // Room for all at once: the arena frees nothing before the end.
-  std::size_t distinct = 0;
-  for (std::size_t at = 0; at < column.order.size(); ++at) distinct += is_repeated(at) ? 0 : 1;
-  column.parsed.reserve(distinct);
+  column.keys.reserve(column.order.size());
   for (std::size_t at = 0; at < column.order.size(); ++at) {
     const std::uint32_t item = column.order[at];
-    if (is_repeated(at)) {
+    if (at != 0 && compare(column.order[at - 1], item) == 0) {
       column.key_of[item] = column.key_of[column.order[at - 1]];
       continue;
     }
@@ -237,11 +231,10 @@ Result<KeyColumn> column_of_bytes(const VerifyBatch& batch, std::pmr::memory_res
     if (batch.scheme == Scheme::kSm2Sm3 && batch.input == InputKind::kMessage) {
       COLOPHON_TRY(set_sm2_identity(key, batch.sm2_id));
     }
-    column.key_of[item] = static_cast<std::uint32_t>(column.parsed.size());
+    column.key_of[item] = static_cast<std::uint32_t>(column.keys.size());
     column.parsed.push_back(key);
+    column.keys.push_back(BatchKey{&column.parsed.back(), nullptr});
   }
-  column.keys.reserve(column.parsed.size());
-  for (const PublicKey& key : column.parsed) column.keys.push_back(BatchKey{&key, nullptr});
   return column;
 }
 
