@@ -272,7 +272,7 @@ Result<CertificateFacts> verify_chain(const std::vector<Der>& chain, ByteSpan ro
   for (std::size_t i = 0; i < count; ++i) {
     COLOPHON_TRY_ASSIGN(CertificateForm form, read_named(chain[i], i, count));
     if (same(form.encoding, root)) return refused("the chain contains the trusted CA itself");
-    if (i > 0 && same(form.issuer, form.subject)) {
+    if (same(form.issuer, form.subject)) {
       return refused(name_of(i, count) + " is self-issued, so nothing ties it to the trusted CA");
     }
     forms.push_back(std::move(form));

@@ -175,6 +175,9 @@ Result<Der> issue_certificate(const CertificateRequest& request, ByteSpan subjec
     return invalid("the CA certificate is for another key than the one that would sign",
                    "ca_certificate");
   }
+  if (std::ranges::equal(name(request), issuer.subject)) {
+    return invalid("the subject must not have the CA's own name", "common_name");
+  }
   if (request.not_before_ms < issuer.not_before_ms || request.not_after_ms > issuer.not_after_ms) {
     return invalid("a certificate cannot be valid when its CA's is not: choose fewer days",
                    "not_after_ms");

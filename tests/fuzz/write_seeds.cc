@@ -113,6 +113,8 @@ void write_certificates(Corpora& corpora) {
   for (char count = 0; count < 4; ++count) {
     corpora.write("x509_chain", {2, 0, count}, std::string(12, '\0'));
   }
+  // A leaf under the root's own name, of a key of its own, without a subject key identifier.
+  corpora.write("x509_chain", {0, 0, 0}, std::string("hh\0\0\0\0", 6));
 }
 
 void write_keys_and_signatures(Corpora& corpora) {

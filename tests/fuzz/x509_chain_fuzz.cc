@@ -150,7 +150,7 @@ bool model_accepts(const std::vector<Choices>& all, std::uint64_t time_ms) {
     // A validity ends with the last millisecond of the second it names.
     if (time_ms < start_of(c.first_day) || time_ms > start_of(c.last_day) + 999) return false;
   }
-  for (std::size_t i = 1; i < count; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     if (all[i].issuer == all[i].name) return false;
   }
   if (all[0].ca || !all[0].has_usage || !all[0].usage_sign) return false;

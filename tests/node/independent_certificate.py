@@ -517,7 +517,7 @@ class Certificate:
 def verify_chain(chain, root, time_ms):
     for i, certificate in enumerate(chain):
         require(certificate.data != root.data, "the chain contains the trusted CA")
-        require(i == 0 or certificate.issuer != certificate.subject, f"{certificate.what} is self-issued")
+        require(certificate.issuer != certificate.subject, f"{certificate.what} is self-issued")
     leaf = chain[0]
     require(not leaf.is_ca, "the first certificate is a CA's")
     require(DIGITAL_SIGNATURE in (leaf.key_usage or ()), "the first certificate lacks digitalSignature")

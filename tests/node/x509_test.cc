@@ -137,6 +137,7 @@ TEST(Issue, BadRequestsAreRefusedByName) {
   };
   EXPECT_EQ(field(request("right")), "accepted");
   EXPECT_EQ(field(request("")), "common_name");
+  EXPECT_EQ(field(request("CA")), "common_name");  // the issuer's own name
   EXPECT_EQ(field(request(std::string(65, 'a'))), "common_name");
   EXPECT_EQ(field(request("tab\there")), "common_name");
   EXPECT_EQ(field(request("\xff")), "common_name");
@@ -528,6 +529,24 @@ TEST_F(ChainTest, NamesAndKeyIdentifiersMustMeet) {
                             der(der_tag::kSequence, {der(der_tag::context(0, false), {Der(20)})}));
             }),
             ErrorCode::kInvalidSignature);
+}
+
+TEST_F(ChainTest, OnlyTheRootMayNameItselfAsItsIssuer) {
+  // Rightly signed by the root and by the CA below it, under the root's own name. Without a subject
+  // key identifier OpenSSL may take such a leaf for a self-signed one, and its answer then depends
+  // on how it is asked; the profile's does not.
+  const auto member_called = [&](const char* name, bool has_subject_key_id) {
+    CertificateDraft made =
+        draft(name, member_->public_key(), "Root", root_key_->public_key(), false);
+    if (!has_subject_key_id) made.extensions.erase(made.extensions.begin() + 2);
+    return made.sign(*root_key_);
+  };
+  EXPECT_TRUE(verify_chain({member_called("member", true)}, root_, kNow).ok());
+  EXPECT_TRUE(verify_chain({member_called("member", false)}, root_, kNow).ok());
+  EXPECT_EQ(refusal({member_called("Root", true)}, root_), ErrorCode::kInvalidSignature);
+  EXPECT_EQ(refusal({member_called("Root", false)}, root_), ErrorCode::kInvalidSignature);
+  const Der middle = intermediate("Root", *middle_key_, "Root", *root_key_);
+  EXPECT_EQ(refusal({leaf("Root", *middle_key_), middle}, root_), ErrorCode::kInvalidSignature);
 }
 
 TEST_F(ChainTest, EveryAlteredByteOfAChainIsRefused) {
