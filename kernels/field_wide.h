@@ -100,10 +100,14 @@ struct FieldWide : SingleLane {
     }
     return finish(t, over);
   }
-  COLOPHON_INLINE static E mul_add(const E& a, const E& b, const E& c, const E& d) {
-    return mul(a, b) + mul(c, d);
-  }
   COLOPHON_INLINE static E sqr(const E& a) { return mul(a, a); }
+  COLOPHON_INLINE static E mul_minus(const E& a, const E& b, const E& c) { return mul(a, b) - c; }
+  COLOPHON_INLINE static E mul_sub(const E& a, const E& b, const E& c, const E& d) {
+    return mul(a, b) - mul(c, d);
+  }
+  COLOPHON_INLINE static E sqr_minus(const E& a, const E& b, const E& c) {
+    return sqr(a) - b - c - c;
+  }
 
   COLOPHON_INLINE static E negate_if(Mask mask, const E& a) { return mask != 0 ? zero() - a : a; }
   COLOPHON_INLINE static E select(Mask mask, const E& a, const E& b) { return mask != 0 ? a : b; }

@@ -65,8 +65,10 @@ struct FieldTiny {
   static E canonical(E a) { return a; }
   static E times4(E a) { return {4 * a.value % P::kModulus.word[0]}; }
   static E mul(E a, E b) { return {a.value * b.value % P::kModulus.word[0]}; }
-  static E mul_add(E a, E b, E c, E d) { return mul(a, b) + mul(c, d); }
   static E sqr(E a) { return mul(a, a); }
+  static E mul_minus(E a, E b, E c) { return mul(a, b) - c; }
+  static E mul_sub(E a, E b, E c, E d) { return mul(a, b) - mul(c, d); }
+  static E sqr_minus(E a, E b, E c) { return sqr(a) - b - c - c; }
   static E negate_if(Mask mask, E a) { return mask != 0 ? zero() - a : a; }
   static E select(Mask mask, E a, E b) { return mask != 0 ? a : b; }
   static Mask is_zero(E a) { return a.value == 0 ? 1 : 0; }

@@ -11,13 +11,15 @@ namespace colophon::test {
 enum class FieldOp : uint8_t {
   kMul,          // a·b/R
   kSqr,          // a²/R
-  kMulAdd,       // (a·b + c·d)/R with c = b, d = a + b
+  kMulMinus,     // a·b/R - c with c = a
+  kMulSub,       // (a·b - c·d)/R with c = b, d = a + b
+  kSqrMinus,     // a²/R - b - 2c with c = a + b: P-256's prime only
   kAdd,          // carry(a + b)
   kSub,          // carry(a - b)
   kAddReduced,   // carry_reduced(a + b): P-256's prime only
   kSubReduced,   // carry_reduced(a - b): P-256's prime only
   kWideSum,      // carry(4a + a + a - b - b): magnitudes up to 16
-  kNegateIf,     // lanes with odd b: -a
+  kNegateIf,     // lanes with odd b: -a, where a is not 0 mod m
   kSelect,       // lanes with odd b: b, others a
   kInverse,      // R²/a, lanes with a = 0 mod m take 1
   kIsZero,       // 1 or 0

@@ -52,21 +52,27 @@ void run(FieldOp op, const uint64_t (*a_number)[4], const uint64_t (*b_number)[4
       return store(F::mul(a, b));
     case FieldOp::kSqr:
       return store(F::sqr(a));
-    case FieldOp::kMulAdd:
-      return store(F::mul_add(a, b, b, F::carry(a + b)));
+    case FieldOp::kMulMinus:
+      return store(F::mul_minus(a, b, a));
+    case FieldOp::kMulSub:
+      return store(F::mul_sub(a, b, b, F::carry(a + b)));
     case FieldOp::kAdd:
       return store(F::carry(a + b));
     case FieldOp::kSub:
       return store(F::carry(a - b));
+    case FieldOp::kSqrMinus:
     case FieldOp::kAddReduced:
     case FieldOp::kSubReduced:
       if constexpr (F::Modulus::kModulus == kernels::P256Prime::kModulus) {
-        store(op == FieldOp::kAddReduced ? F::carry_reduced(a + b) : F::carry_reduced(a - b));
+        store(op == FieldOp::kSqrMinus     ? F::sqr_minus(a, b, F::carry(a + b))
+              : op == FieldOp::kAddReduced ? F::carry_reduced(a + b)
+                                           : F::carry_reduced(a - b));
       }
       return;
     case FieldOp::kWideSum:
       return store(F::carry(F::times4(a) + a + a - b - b));
     case FieldOp::kNegateIf:
+      odd = static_cast<typename F::Mask>(odd & ~F::is_zero(a));
       return store(F::carry(F::negate_if(odd, F::canonical(a))));
     case FieldOp::kSelect:
       return store(F::select(odd, b, a));
