@@ -42,6 +42,7 @@ extern const FieldProbe kWidePrime;
 extern const FieldProbe kWideOrder;
 extern const FieldProbe kScalarPrime;
 extern const FieldProbe kScalarOrder;
+extern const FieldProbe kScalarWidePrime;  // the other form of the reduction
 extern const FieldProbe kLanesPrime;  // where cpu_has_avx512()
 extern const FieldProbe kLanesOrder;
 
