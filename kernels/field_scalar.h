@@ -289,11 +289,12 @@ struct FieldScalar : SingleLane {
     __builtin_memcpy(row[0] + 32, y.limb, sizeof(y.limb));
   }
 
-  static E inverse_vartime(const E& a) {
+  // Many in step, a thread each.
+  COLOPHON_HOST_DEVICE static E inverse_vartime(const E& a) {
+    constexpr Words cube_of_r = power_of_two_mod(768, P::kModulus);
     Words number;
     to_words(a, number.word);
-    constexpr Words kCubeOfR = power_of_two_mod(768, P::kModulus);
-    return mul(constant(modular_inverse_vartime(number, P::kModulus)), constant(kCubeOfR));
+    return mul(constant(modular_inverse_in_step<P>(number)), constant(cube_of_r));
   }
 
   // `value` + over·2^256, which is below 2m, mod m.
