@@ -93,7 +93,7 @@ struct FieldWide : SingleLane {
     row_first(t, a.word[0], b.word);
     uint64_t over = 0;
     over = reduce_row(t, over);
-#pragma GCC unroll 3
+    COLOPHON_UNROLL
     for (int i = 1; i < 4; ++i) {
       over += row(t, a.word[i], b.word);
       over = reduce_row(t, over);

@@ -247,7 +247,7 @@ inline Words modular_inverse_vartime(const Words& a, const Words& m) {
 }
 
 // The same for many in step, a thread each: 590 steps are enough for any 256-bit a and m (the paper
-// above for delta = 1/2, as computed by Wuille for libsecp256k1), and all take 600. 0 for a = 0.
+// above for delta = 1/2, as computed by Wuille for libsecp256k1), and all take 600.
 template <class P>
 COLOPHON_HOST_DEVICE inline Words modular_inverse_in_step(const Words& a) {
   constexpr Signed30 modulus = signed_of<Signed30>(P::kModulus);
