@@ -50,12 +50,16 @@ struct EvenOdd {
 
 // Adds a·b·2^(32 r), where rows 0 to r - 1 are there already. The pair at r + 7 is new, so that its
 // high word, at most 2^32 - 2, takes the other chain's carry. The flag is zero after it, which the
-// next row takes in: without, ptxas moves the last addition to the multiplier.
+// next row may take in: without, ptxas moves the last addition to the multiplier.
 COLOPHON_INLINE void add_row(CarryChain& chain, EvenOdd& sum, int r, uint32_t a,
-                             const uint32_t (&b)[8]) {
+                             const uint32_t (&b)[8], bool takes_carry) {
   uint32_t* const own = r % 2 == 0 ? sum.even : sum.odd;
   uint32_t* const other = r % 2 == 0 ? sum.odd : sum.even;
-  chain.madc_wide_cc(other[r + 1], other[r + 2], a, b[1]);
+  if (takes_carry) {
+    chain.madc_wide_cc(other[r + 1], other[r + 2], a, b[1]);
+  } else {
+    chain.mad_wide_cc(other[r + 1], other[r + 2], a, b[1]);
+  }
   chain.madc_wide_cc(other[r + 3], other[r + 4], a, b[3]);
   chain.madc_wide_cc(other[r + 5], other[r + 6], a, b[5]);
   chain.mulc_wide(other[r + 7], other[r + 8], a, b[7]);
@@ -73,10 +77,8 @@ COLOPHON_INLINE void multiply(const uint32_t (&a)[8], const uint32_t (&b)[8], Ev
     chain.mul_wide(product.even[j], product.even[j + 1], a[0], b[j]);
     chain.mul_wide(product.odd[j + 1], product.odd[j + 2], a[0], b[j + 1]);
   }
-  uint32_t none;
-  chain.add_cc(none, 0, 0);
   COLOPHON_UNROLL
-  for (int r = 1; r < 8; ++r) add_row(chain, product, r, a[r], b);
+  for (int r = 1; r < 8; ++r) add_row(chain, product, r, a[r], b, r > 1);
 }
 
 COLOPHON_INLINE void merge(const EvenOdd& sum, uint32_t (&t)[16]) {
@@ -455,7 +457,7 @@ struct FieldScalar : SingleLane {
       uint32_t* const own = r % 2 == 0 ? sum.even : sum.odd;
       const uint32_t* const other = r % 2 == 0 ? sum.odd : sum.even;
       chain.add_cc(own[r], own[r], other[r]);
-      add_row(chain, sum, r, own[r] * kFactor, modulus);
+      add_row(chain, sum, r, own[r] * kFactor, modulus, true);
     }
     constexpr Words kMinus = minus(Words{}, P::kModulus);
     E y;

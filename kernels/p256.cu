@@ -37,20 +37,16 @@ __device__ ScalarElement<P> load_number(const uint32_t* words) {
   return out;
 }
 
-__device__ uint8_t* global(uint64_t address) {
-  uint8_t* const pointer = reinterpret_cast<uint8_t*>(address);
-  __builtin_assume(__isGlobal(pointer));
-  return pointer;
-}
-
-// Sixteen bytes at a time.
+// Sixteen bytes at a time, of the device's memory.
 __device__ Element load_element(const void* memory) {
+  __builtin_assume(__isGlobal(memory));
   const uint4* const at = static_cast<const uint4*>(memory);
   const uint4 low = at[0];
   const uint4 high = at[1];
   return {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
 }
 __device__ void store_element(void* memory, const Element& a) {
+  __builtin_assume(__isGlobal(memory));
   uint4* const at = static_cast<uint4*>(memory);
   at[0] = {a.limb[0], a.limb[1], a.limb[2], a.limb[3]};
   at[1] = {a.limb[4], a.limb[5], a.limb[6], a.limb[7]};
@@ -178,7 +174,7 @@ class Rows {
  public:
   __device__ Rows(const P256CudaBatch& batch, uint32_t i)
       : generator_(static_cast<const uint8_t*>(batch.generator)),
-        key_(global(batch.keys[batch.signatures[i].key].table)),
+        key_(reinterpret_cast<const uint8_t*>(batch.keys[batch.signatures[i].key].table)),
         digits_(batch.digits + i),
         count_(batch.count),
         generator_bits_(batch.generator_bits),
@@ -288,17 +284,16 @@ __global__ void __launch_bounds__(kP256CudaVerifyThreads, 5)
   const uint32_t i = thread_index();
   if (i >= batch.count) return;
   const Rows rows(batch, i);
-  const uint32_t generator_windows = window_count(batch.generator_bits);
   const uint32_t windows = all_windows(batch);
-  // The key's windows downwards with doublings in between, then the generator's.
-  uint32_t window = windows - 1;
-  uint32_t digit = rows.digit(window);
+  const uint32_t key_windows = window_count(batch.key_bits);
+  // The key's windows downwards with doublings in between, then the generator's upwards.
+  uint32_t digit = rows.digit(windows - 1);
   Point point = rows.load_of_key(digit);
   Jacobian<F> sum{point.x, F::negate_if(is_negative(digit), point.y), F::one()};
 #pragma unroll 1
   for (uint32_t step = 1; step < windows; ++step) {
-    window = window == generator_windows ? generator_windows - 1 : window - 1;
-    const bool is_key = window >= generator_windows;
+    const bool is_key = step < key_windows;
+    const uint32_t window = is_key ? windows - 1 - step : step - key_windows;
     const uint32_t doublings = is_key ? batch.key_bits : 0;
 #pragma unroll 1
     for (uint32_t k = 0; k < doublings; ++k) sum = twice(sum);
@@ -331,7 +326,7 @@ __global__ void __launch_bounds__(kP256CudaThreads) p256_cuda_bases(P256CudaTabl
   const uint32_t i = thread_index();
   const bool is_there = i < tables.count;
   const P256CudaKey& key = tables.keys[is_there ? i : 0];
-  uint8_t* const table = global(key.table);
+  uint8_t* const table = reinterpret_cast<uint8_t*>(key.table);
   const size_t window_bytes = size_t{kRowBytes} << (tables.bits - 1);
   const auto coordinate = [](const uint32_t* words) {
     return F::mul(load_number<P256Prime>(words), F::square_of_r());
@@ -390,8 +385,8 @@ class Phase {
     const uint32_t pair = is_there ? index / each_ : 0;  // of a key and a window
     const uint32_t j = index % each_;
     const P256CudaKey& key = tables_.keys[pair / tables_.windows];
-    uint8_t* const row =
-        global(key.table) + ((pair % tables_.windows) * size_t{kRowBytes} << (tables_.bits - 1));
+    uint8_t* const row = reinterpret_cast<uint8_t*>(key.table) +
+                         ((pair % tables_.windows) * size_t{kRowBytes} << (tables_.bits - 1));
     uint8_t* const step = step_of(tables_.phase, pair);
     if (j < rows_) {
       uint8_t* const from = row + size_t{kRowBytes} * j;
