@@ -89,8 +89,7 @@ class CarryChain {
 #endif
   }
 
-  // --- differences: the flag is the borrow
-  // ---------------------------------------------------------
+  // --- differences: the flag is the borrow -------------------------------------------------------
 
   COLOPHON_INLINE void sub_cc(uint32_t& out, uint32_t a, uint32_t b) {
 #if defined(__CUDA_ARCH__)
@@ -114,8 +113,7 @@ class CarryChain {
 #endif
   }
 
-  // --- a carry kept while another chain runs
-  // -------------------------------------------------------
+  // --- a carry kept while another chain runs -----------------------------------------------------
 
   [[nodiscard]] COLOPHON_INLINE uint32_t save() {
     uint32_t carry;

@@ -39,8 +39,7 @@ COLOPHON_INLINE uint32_t modulus_limb(int i) {
   return limb32(m, i);
 }
 
-// --- sixteen words
-// --------------------------------------------------------------------------------
+// --- sixteen words -------------------------------------------------------------------------------
 
 // Σ even[i]·2^(32 i) + Σ odd[i]·2^(32 i). `even` holds pairs at 0, 2, …, 14, `odd` at 1, 3, …, 13.
 struct EvenOdd {
@@ -152,8 +151,7 @@ COLOPHON_INLINE uint32_t subtract(uint32_t* t, const uint32_t* s, int count) {
   return mask;
 }
 
-// --- the field
-// ------------------------------------------------------------------------------------
+// --- the field -----------------------------------------------------------------------------------
 
 template <class P>
 struct FieldScalar : SingleLane {

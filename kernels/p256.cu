@@ -25,8 +25,7 @@ constexpr unsigned kWarp = 32;
 
 __device__ uint32_t thread_index() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
-// --- memory
-// ---------------------------------------------------------------------------------------
+// --- memory --------------------------------------------------------------------------------------
 
 // A number of eight words, the most significant byte first.
 template <class P>
@@ -75,8 +74,7 @@ __device__ Point load_table_row(const uint8_t* row) {
   return out;
 }
 
-// --- inversion
-// ------------------------------------------------------------------------------------
+// --- inversion -----------------------------------------------------------------------------------
 
 // R²/value for every thread of the block, none of whose values is zero. Products go up a binary
 // tree in shared memory to the 32 nodes that one warp inverts, and quotients come down.
@@ -105,26 +103,15 @@ __device__ E block_inverse(const E& value, E* tree) {
   return inverse;
 }
 
-// --- scalars
-// --------------------------------------------------------------------------------------
+// --- scalars -------------------------------------------------------------------------------------
 
 __constant__ RecodingOffsets recoding = recoding_offsets<P256Order>();
 
-// The digits of k, recoded (comb.h), a row of `stride` digits a window: which table row, and in the
-// top bit whether it counts negative.
-__device__ void store_digits(Scalar k, uint32_t bits, uint32_t stride, uint16_t* out) {
-  const uint32_t windows = window_count(bits);
-  const uint32_t mask = (1U << bits) - 1;
-#pragma unroll 1
-  for (uint32_t i = 0; i < windows; ++i) {
-    const uint32_t digit = k.limb[0] & mask;
-    const uint32_t is_negative = (digit >> (bits - 1)) ^ 1;
-    const uint32_t row = (digit ^ (0 - is_negative)) & (mask >> 1);
-    out[size_t{stride} * i] = static_cast<uint16_t>(row | is_negative << 15);
-    COLOPHON_UNROLL
-    for (int j = 0; j < 7; ++j) k.limb[j] = __funnelshift_r(k.limb[j], k.limb[j + 1], bits);
-    k.limb[7] >>= bits;
-  }
+// The number k' whose digits pick the rows (comb.h), its limbs `stride` words apart.
+__device__ void store_recoded(const Scalar& half, uint32_t bits, uint32_t stride, uint32_t* out) {
+  const Scalar recoded = half + N::constant(recoding.of_bits[bits]);
+  COLOPHON_UNROLL
+  for (int i = 0; i < 8; ++i) out[size_t{stride} * i] = recoded.limb[i];
 }
 
 template <uint32_t kEach>
@@ -143,7 +130,6 @@ __device__ void scalars(const P256CudaBatch& batch, Scalar* tree) {
   // s is no Montgomery form, and the recoding wants halves: both are mended by this one factor.
   constexpr Words kHalf = half_mod(Words{{1, 0, 0, 0}}, P256Order::kModulus);
   Scalar inverse = N::mul(block_inverse<N>(product, tree), N::constant(kHalf));
-  const uint32_t generator_windows = window_count(batch.generator_bits);
   COLOPHON_UNROLL
   for (uint32_t k = kEach; k-- > 0;) {
     const uint32_t i = first + k * kP256CudaThreads;
@@ -151,63 +137,59 @@ __device__ void scalars(const P256CudaBatch& batch, Scalar* tree) {
     if (k > 0) inverse = N::mul(inverse, s_of(i));
     if (i >= batch.count) continue;
     const P256CudaSignature& signature = batch.signatures[i];
-    const auto store = [&](const Scalar& number, uint32_t bits, uint32_t window) {
-      const Scalar offset = N::constant(recoding.of_bits[bits]);
-      store_digits(N::mul(number, half_over_s) + offset, bits, batch.count,
-                   batch.digits + size_t{batch.count} * window + i);
-    };
-    const Scalar e = load_number<P256Order>(signature.e);
-    store(N::below_m(0, e), batch.generator_bits, 0);
-    store(load_number<P256Order>(signature.r), batch.key_bits, generator_windows);
+    const Scalar e = N::below_m(0, load_number<P256Order>(signature.e));
+    const Scalar r = load_number<P256Order>(signature.r);
+    uint32_t* const out = batch.scalars + i;
+    store_recoded(N::mul(e, half_over_s), batch.generator_bits, batch.count, out);
+    store_recoded(N::mul(r, half_over_s), batch.key_bits, batch.count,
+                  out + size_t{batch.count} * 8);
   }
 }
 
-// --- verification
-// ---------------------------------------------------------------------------------
+// --- verification --------------------------------------------------------------------------------
 
 __device__ uint32_t all_windows(const P256CudaBatch& batch) {
   return window_count(batch.generator_bits) + window_count(batch.key_bits);
 }
 
-// Where the rows of a signature's windows are, the generator's first.
+struct Row {
+  const uint8_t* address;
+  F::Mask is_negative;
+};
+
+// The table rows of a signature's windows, the generator's first. What can be had from the kernel's
+// arguments is not kept: registers are short in the loops.
 class Rows {
  public:
   __device__ Rows(const P256CudaBatch& batch, uint32_t i)
-      : generator_(static_cast<const uint8_t*>(batch.generator)),
-        key_(reinterpret_cast<const uint8_t*>(batch.keys[batch.signatures[i].key].table)),
-        digits_(batch.digits + i),
-        count_(batch.count),
-        generator_bits_(batch.generator_bits),
-        key_bits_(batch.key_bits),
-        generator_windows_(window_count(batch.generator_bits)) {}
+      : batch_(batch),
+        i_(i),
+        key_(reinterpret_cast<const uint8_t*>(batch.keys[batch.signatures[i].key].table)) {}
 
-  __device__ uint32_t digit(uint32_t window) const { return digits_[size_t{count_} * window]; }
-  __device__ Point load(uint32_t window, uint32_t digit) const {
-    const bool is_key = window >= generator_windows_;
-    const uint32_t bits = is_key ? key_bits_ : generator_bits_;
-    return row(is_key ? key_ : generator_, is_key ? window - generator_windows_ : window, bits,
-               digit);
+  // `is_one`: all windows of the key take their rows from its first.
+  __device__ Row find(uint32_t window, bool is_one = false) const {
+    const uint32_t generator_windows = window_count(batch_.generator_bits);
+    const bool is_key = window >= generator_windows;
+    const uint32_t bits = is_key ? batch_.key_bits : batch_.generator_bits;
+    const uint32_t index = is_key ? window - generator_windows : window;
+    const uint32_t at = bits * index;
+    const uint32_t limb = at / 32;
+    const uint32_t place = batch_.count * (limb + (is_key ? 8 : 0)) + i_;
+    const uint32_t low = batch_.scalars[place];
+    const uint32_t high = limb < 7 ? batch_.scalars[place + batch_.count] : 0;
+    const uint32_t digit = __funnelshift_r(low, high, at % 32) & ((1U << bits) - 1);
+    const uint32_t is_negative = (digit >> (bits - 1)) ^ 1;
+    const uint32_t row = (digit ^ (0 - is_negative)) & ((1U << (bits - 1)) - 1);
+    const uint32_t first = is_key && is_one ? 0 : index << (bits - 1);  // below 2^20
+    const uint8_t* const table = is_key ? key_ : static_cast<const uint8_t*>(batch_.generator);
+    return {table + size_t{kRowBytes} * (first + row), static_cast<F::Mask>(is_negative)};
   }
-  // Of the key's only window.
-  __device__ Point load_of_key(uint32_t digit) const { return row(key_, 0, key_bits_, digit); }
 
  private:
-  __device__ static Point row(const uint8_t* table, uint32_t window, uint32_t bits,
-                              uint32_t digit) {
-    const uint32_t index = (window << (bits - 1)) + (digit & 0x7fff);  // below 2^20
-    return load_table_row(table + size_t{kRowBytes} * index);
-  }
-
-  const uint8_t* generator_;
+  const P256CudaBatch& batch_;
+  uint32_t i_;
   const uint8_t* key_;
-  const uint16_t* digits_;
-  uint32_t count_;
-  uint32_t generator_bits_;
-  uint32_t key_bits_;
-  uint32_t generator_windows_;
 };
-
-__device__ F::Mask is_negative(uint32_t digit) { return static_cast<F::Mask>(digit >> 15); }
 
 // X/D is the sum's x, unless D is zero: an exception.
 __device__ void decide(const P256CudaBatch& batch, uint32_t i, const Element& x, const Element& d) {
@@ -221,14 +203,14 @@ __device__ void decide(const P256CudaBatch& batch, uint32_t i, const Element& x,
 
 // The sum of every `step`-th row from `first` on.
 __device__ Xyzz<F> sum_rows(const Rows& rows, uint32_t first, uint32_t step, uint32_t windows) {
-  uint32_t digit = rows.digit(first);
-  Point point[1] = {rows.load(first, digit)};
-  Xyzz<F> sum[1] = {{point[0].x, F::negate_if(is_negative(digit), point[0].y), F::one(), F::one()}};
+  Row row = rows.find(first);
+  Point point[1] = {load_table_row(row.address)};
+  Xyzz<F> sum[1] = {{point[0].x, F::negate_if(row.is_negative, point[0].y), F::one(), F::one()}};
 #pragma unroll 1
   for (uint32_t window = first + step; window < windows; window += step) {
-    digit = rows.digit(window);
-    point[0] = rows.load(window, digit);
-    const F::Mask negative[1] = {is_negative(digit)};
+    row = rows.find(window);
+    point[0] = load_table_row(row.address);
+    const F::Mask negative[1] = {row.is_negative};
     add_mixed<F, 1>(sum, point, negative);
   }
   return sum[0];
@@ -287,9 +269,9 @@ __global__ void __launch_bounds__(kP256CudaVerifyThreads, 5)
   const uint32_t windows = all_windows(batch);
   const uint32_t key_windows = window_count(batch.key_bits);
   // The key's windows downwards with doublings in between, then the generator's upwards.
-  uint32_t digit = rows.digit(windows - 1);
-  Point point = rows.load_of_key(digit);
-  Jacobian<F> sum{point.x, F::negate_if(is_negative(digit), point.y), F::one()};
+  Row row = rows.find(windows - 1, true);
+  Point point = load_table_row(row.address);
+  Jacobian<F> sum{point.x, F::negate_if(row.is_negative, point.y), F::one()};
 #pragma unroll 1
   for (uint32_t step = 1; step < windows; ++step) {
     const bool is_key = step < key_windows;
@@ -297,9 +279,9 @@ __global__ void __launch_bounds__(kP256CudaVerifyThreads, 5)
     const uint32_t doublings = is_key ? batch.key_bits : 0;
 #pragma unroll 1
     for (uint32_t k = 0; k < doublings; ++k) sum = twice(sum);
-    digit = rows.digit(window);
-    point = is_key ? rows.load_of_key(digit) : rows.load(window, digit);
-    sum = add_mixed(sum, point, is_negative(digit));
+    row = rows.find(window, true);
+    point = load_table_row(row.address);
+    sum = add_mixed(sum, point, row.is_negative);
   }
   decide(batch, i, sum.x, F::sqr(sum.z));
 }
@@ -318,8 +300,7 @@ __global__ void __launch_bounds__(kP256CudaThreads)
   }
 }
 
-// --- tables
-// ---------------------------------------------------------------------------------------
+// --- tables --------------------------------------------------------------------------------------
 
 __global__ void __launch_bounds__(kP256CudaThreads) p256_cuda_bases(P256CudaTables tables) {
   __shared__ Element tree[2 * kP256CudaThreads];

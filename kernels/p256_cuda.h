@@ -48,20 +48,15 @@ constexpr unsigned kP256CudaUnknownBits = 5;
 struct P256CudaBatch {
   const P256CudaSignature* signatures;
   const P256CudaKey* keys;
-  const void* generator;  // its table
-  uint16_t* digits;       // scratch: p256_cuda_windows() rows of `count`
-  uint32_t* exceptions;   // 1 + count; the first is 0 before p256_cuda_verify_*
-  uint8_t* verdicts;      // 1 or 0; 0 for exceptions, until they are decided
-  uint32_t count;
+  const void* generator;    // its table
+  uint32_t* scalars;        // scratch: 16 rows of `count`
+  uint32_t* exceptions;     // 1 + count; the first is 0 before p256_cuda_verify_*
+  uint8_t* verdicts;        // 1 or 0; 0 for exceptions, until they are decided
+  uint32_t count;           // below 2^28
   uint32_t generator_bits;  // of the tables' windows, kWindowBitsMin to kWindowBitsMax
   uint32_t key_bits;        // likewise; kP256CudaUnknownBits for unknown keys
   uint32_t lanes;           // of a signature in p256_cuda_verify_split: 2, 4, 8, 16 or 32
 };
-
-// Windows of the generator's table, then of the key's.
-constexpr uint32_t p256_cuda_windows(uint32_t generator_bits, uint32_t key_bits) {
-  return (255 + generator_bits) / generator_bits + (255 + key_bits) / key_bits;
-}
 
 struct P256CudaTables {
   const P256CudaKey* keys;
@@ -87,8 +82,8 @@ constexpr uint64_t p256_cuda_additions(const P256CudaTables& tables) {
   return uint64_t{tables.count} * tables.windows * (rows + steps);
 }
 
-// Digits of u1 and u2, from e, r and s. A thread each for kP256CudaScalarsEach signatures, or for
-// one: more inversions, sooner done.
+// u1 and u2, recoded (comb.h), from e, r and s. A thread each for kP256CudaScalarsEach signatures,
+// or for one: more inversions, sooner done.
 COLOPHON_KERNEL void p256_cuda_scalars(P256CudaBatch batch);
 COLOPHON_KERNEL void p256_cuda_scalars_each(P256CudaBatch batch);
 

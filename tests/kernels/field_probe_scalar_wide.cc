@@ -8,6 +8,7 @@
 namespace colophon::test {
 
 const FieldProbe kScalarWidePrime =
-    probe<kernels::FieldScalar<kernels::P256Prime>, kernels::P256Prime>("FieldScalar, wide reduction");
+    probe<kernels::FieldScalar<kernels::P256Prime>, kernels::P256Prime>(
+        "FieldScalar, wide reduction");
 
 }  // namespace colophon::test

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One operation in a loop each, for scripts/sass-budget to count: what the arithmetic of the CUDA
-// kernels costs in instructions. Compiled with both forms of the reduction; never run.
+// One operation in a loop each, with both forms of the reduction: for scripts/sass-budget to count
+// what the arithmetic of the CUDA kernels costs in instructions, and for p256_cuda_test to try it.
 #include "kernels/curve.h"
 #include "kernels/field_scalar.h"
 
@@ -36,14 +36,13 @@ __global__ void probe_p_add(F::E* values, int count) {
 __global__ void probe_p_subtract(F::E* values, int count) {
   repeat(values, count, [](const F::E& a, const F::E& b) { return a - b; });
 }
-// a·b - b
+// a·b - b.
 __global__ void probe_p_multiply_minus(F::E* values, int count) {
   repeat(values, count, [](const F::E& a, const F::E& b) { return F::mul_minus(a, b, b); });
 }
-// a·b - b·a', two products reduced once
+// a·b - b², reduced once.
 __global__ void probe_p_multiply_subtract(F::E* values, int count) {
-  repeat(values, count,
-         [](const F::E& a, const F::E& b) { return F::mul_sub(a, b, b, F::canonical(a)); });
+  repeat(values, count, [](const F::E& a, const F::E& b) { return F::mul_sub(a, b, b, b); });
 }
 __global__ void probe_n_multiply(N::E* values, int count) {
   repeat(values, count, [](const N::E& a, const N::E& b) { return N::mul(a, b); });
