@@ -43,7 +43,7 @@ extern const FieldProbe kWideOrder;
 extern const FieldProbe kScalarPrime;
 extern const FieldProbe kScalarOrder;
 extern const FieldProbe kScalarWidePrime;  // the other form of the reduction
-extern const FieldProbe kLanesPrime;  // where cpu_has_avx512()
+extern const FieldProbe kLanesPrime;       // where cpu_has_avx512()
 extern const FieldProbe kLanesOrder;
 
 }  // namespace colophon::test
