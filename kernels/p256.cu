@@ -176,8 +176,8 @@ class Rows {
     const uint32_t limb = at / 32;
     const uint32_t place = batch_.count * (limb + (is_key ? 8 : 0)) + i_;
     const uint32_t low = batch_.scalars[place];
-    const uint32_t high = limb < 7 ? batch_.scalars[place + batch_.count] : 0;
-    const uint32_t digit = __funnelshift_r(low, high, at % 32) & ((1U << bits) - 1);
+    const uint32_t high = batch_.scalars[limb < 7 ? place + batch_.count : place];
+    const uint32_t digit = __funnelshift_r(low, limb < 7 ? high : 0, at % 32) & ((1U << bits) - 1);
     const uint32_t is_negative = (digit >> (bits - 1)) ^ 1;
     const uint32_t row = (digit ^ (0 - is_negative)) & ((1U << (bits - 1)) - 1);
     const uint32_t first = is_key && is_one ? 0 : index << (bits - 1);  // below 2^20

@@ -136,6 +136,9 @@ class P256Forge {
   // A valid signature whose sum has x in [n, p), so that r = x - n. The key's logarithm is
   // nobody's.
   ForgedSignature with_x_over_n(std::string what) {
+    return with_x_over_n(random_scalar(), std::move(what));
+  }
+  ForgedSignature with_x_over_n(const Bn& u1, std::string what) {
     Bn x(BN_dup(n()));
     BN_add_word(x.get(), random_() % 1000);
     Point sum(EC_POINT_new(group_.get()));
@@ -145,7 +148,6 @@ class P256Forge {
     }
     Bn r(BN_new());
     BN_sub(r.get(), x.get(), n());
-    const Bn u1 = random_scalar();
     const Bn u2 = random_scalar();
     // Q = (R - u1·G)/u2.
     const Bn over_u2 = over(number(1), u2);
