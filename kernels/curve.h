@@ -141,6 +141,21 @@ COLOPHON_HOST_DEVICE inline Jacobian<F> twice(const Jacobian<F>& p) {
   return out;
 }
 
+// The same with Z halved (4 M + 4 S and no small multiples), for fields that halve cheaply.
+template <class F>
+COLOPHON_HOST_DEVICE inline Jacobian<F> twice_halved(const Jacobian<F>& p) {
+  const auto delta = F::sqr(p.z);
+  const auto gamma = F::sqr(p.y);
+  const auto beta = F::mul(p.x, gamma);
+  const auto product = F::mul(F::carry(p.x - delta), F::carry(p.x + delta));
+  const auto half_alpha = F::carry(product + F::half(product));
+  Jacobian<F> out;
+  out.z = F::mul(p.y, p.z);
+  out.x = F::carry_reduced(F::sqr(half_alpha) - beta - beta);
+  out.y = F::mul_minus_sqr(half_alpha, F::carry(beta - out.x), gamma);
+  return out;
+}
+
 // p1 + (±p2) (8 M + 3 S).
 template <class F>
 COLOPHON_HOST_DEVICE inline Jacobian<F> add_mixed(const Jacobian<F>& p1, const Affine<F>& p2,
@@ -154,7 +169,7 @@ COLOPHON_HOST_DEVICE inline Jacobian<F> add_mixed(const Jacobian<F>& p1, const A
   const auto v = F::mul(p1.x, hh);
   Jacobian<F> sum;
   sum.x = F::sqr_minus(r, hhh, v);
-  sum.y = F::carry_reduced(F::mul(r, F::carry(v - sum.x)) - F::mul(p1.y, hhh));
+  sum.y = F::carry_reduced(F::mul_sub(r, F::carry(v - sum.x), p1.y, hhh));
   sum.z = F::mul(p1.z, h);
   return sum;
 }

@@ -22,6 +22,8 @@
 //   F::mul_minus(a, b, Sum c)        -> the same as carry(mul(a, b) - c)
 //   F::mul_sub(a, b, c, d)           -> (a·b - c·d)/R, of product_magnitude(A·B + C·D)
 //   F::sqr_minus(a, b, c)            -> Element<2>: a²/R - b - 2c
+//   F::mul_minus_sqr(a, b, c)        -> (a·b - c²)/R, and
+//   F::half(a)                       -> a/2: FieldScalar only, for twice_halved() (curve.h)
 //   F::times4(Element<M>)            -> Sum<0, 4M>
 //   F::negate_if(Mask, Element<1>)   -> Sum<1, 1>, of an element that is not zero: a point's y
 //   F::select(Mask, a, b)            the lanes of a where the mask is set, else b

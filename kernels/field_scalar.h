@@ -228,11 +228,31 @@ struct FieldScalar : SingleLane {
     const uint32_t negative = subtract(t, s, 16);
     return reduce(t, ~negative);
   }
+  COLOPHON_INLINE static E mul_minus_sqr(const E& a, const E& b, const E& c) {
+    EvenOdd product;
+    uint32_t t[16];
+    uint32_t s[16];
+    multiply(a.limb, b.limb, product);
+    merge(product, t);
+    square(c.limb, s);
+    const uint32_t negative = subtract(t, s, 16);
+    return reduce(t, ~negative);
+  }
   COLOPHON_INLINE static E sqr_minus(const E& a, const E& b, const E& c) {
     uint32_t t[16];
     square(a.limb, t);
     const uint32_t negative = subtract(t + 8, b.limb, 8);
     return reduce(t, ~negative) - c - c;
+  }
+
+  COLOPHON_INLINE static E half(const E& a) {
+    uint32_t over;
+    const E even = add_m_if(uint32_t{0} - (a.limb[0] & 1), a, over);
+    E out;
+    COLOPHON_UNROLL
+    for (int i = 0; i < 7; ++i) out.limb[i] = even.limb[i] >> 1 | even.limb[i + 1] << 31;
+    out.limb[7] = even.limb[7] >> 1 | over << 31;
+    return out;
   }
 
   COLOPHON_INLINE static E select(Mask mask, const E& a, const E& b) {
@@ -311,11 +331,17 @@ struct FieldScalar : SingleLane {
 
   // a + (mask & m) mod 2^256; `mask` is all ones or zero.
   COLOPHON_INLINE static E add_m_if(uint32_t mask, const E& a) {
+    uint32_t over;
+    return add_m_if(mask, a, over);
+  }
+  // The same, and what is over.
+  COLOPHON_INLINE static E add_m_if(uint32_t mask, const E& a, uint32_t& over) {
     CarryChain chain;
     E out;
     chain.add_cc(out.limb[0], a.limb[0], modulus_limb<P>(0) & mask);
     COLOPHON_UNROLL
     for (int i = 1; i < 8; ++i) chain.addc_cc(out.limb[i], a.limb[i], modulus_limb<P>(i) & mask);
+    chain.addc(over, 0, 0);
     return out;
   }
 

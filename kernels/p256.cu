@@ -278,7 +278,7 @@ __global__ void __launch_bounds__(kP256CudaVerifyThreads, 5)
     const uint32_t window = is_key ? windows - 1 - step : step - key_windows;
     const uint32_t doublings = is_key ? batch.key_bits : 0;
 #pragma unroll 1
-    for (uint32_t k = 0; k < doublings; ++k) sum = twice(sum);
+    for (uint32_t k = 0; k < doublings; ++k) sum = twice_halved(sum);
     row = rows.find(window, true);
     point = load_table_row(row.address);
     sum = add_mixed(sum, point, row.is_negative);
@@ -320,7 +320,7 @@ __global__ void __launch_bounds__(kP256CudaThreads) p256_cuda_bases(P256CudaTabl
 #pragma unroll 1
   for (uint32_t window = 1; window < tables.windows; ++window) {
 #pragma unroll 1
-    for (uint32_t k = 0; k < tables.bits; ++k) base = twice(base);
+    for (uint32_t k = 0; k < tables.bits; ++k) base = twice_halved(base);
     uint8_t* const row = table + window_bytes * window;
     if (is_there) {
       store_point(row, {base.x, base.y});

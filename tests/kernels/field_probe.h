@@ -14,6 +14,8 @@ enum class FieldOp : uint8_t {
   kMulMinus,     // a·b/R - c with c = a
   kMulSub,       // (a·b - c·d)/R with c = b, d = a + b
   kSqrMinus,     // a²/R - b - 2c with c = a + b: P-256's prime only
+  kHalf,         // a/2, where the field has it
+  kMulMinusSqr,  // (a·b - a²)/R, likewise
   kAdd,          // carry(a + b)
   kSub,          // carry(a - b)
   kAddReduced,   // carry_reduced(a + b): P-256's prime only
@@ -35,6 +37,7 @@ struct FieldProbe {
   unsigned radix_bits;  // R = 2^radix_bits
   uint64_t modulus[4];
   bool has_reduced;
+  bool has_half;
   void (*run)(FieldOp op, const uint64_t (*a)[4], const uint64_t (*b)[4], uint64_t (*out)[4]);
 };
 

@@ -21,6 +21,9 @@ void load(const uint64_t (*number)[4], typename F::Word word[4]) {
 }
 
 template <class F>
+constexpr bool kHasHalf = requires(typename F::template Element<1> a) { F::half(a); };
+
+template <class F>
 void run(FieldOp op, const uint64_t (*a_number)[4], const uint64_t (*b_number)[4],
          uint64_t (*out)[4]) {
   typename F::Word word[4];
@@ -56,6 +59,12 @@ void run(FieldOp op, const uint64_t (*a_number)[4], const uint64_t (*b_number)[4
       return store(F::mul_minus(a, b, a));
     case FieldOp::kMulSub:
       return store(F::mul_sub(a, b, b, F::carry(a + b)));
+    case FieldOp::kHalf:
+    case FieldOp::kMulMinusSqr:
+      if constexpr (kHasHalf<F>) {
+        store(op == FieldOp::kHalf ? F::half(a) : F::mul_minus_sqr(a, b, a));
+      }
+      return;
     case FieldOp::kAdd:
       return store(F::carry(a + b));
     case FieldOp::kSub:
@@ -95,6 +104,7 @@ constexpr FieldProbe probe(const char* name) {
           F::kRadixBits,
           {P::kModulus.word[0], P::kModulus.word[1], P::kModulus.word[2], P::kModulus.word[3]},
           P::kModulus == kernels::P256Prime::kModulus,
+          kHasHalf<F>,
           run<F>};
 }
 

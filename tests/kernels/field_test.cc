@@ -69,6 +69,12 @@ class Reference {
         const Bn sum = add(*a, *b);
         return number_of(sub(*sub(*product(*a, *a), *b), *add(*sum, *sum)).get());
       }
+      case FieldOp::kHalf:
+        if (BN_is_odd(a.get())) BN_add(a.get(), a.get(), modulus_.get());
+        BN_rshift1(out.get(), a.get());
+        return number_of(out.get());
+      case FieldOp::kMulMinusSqr:
+        return number_of(sub(*product(*a, *b), *product(*a, *a)).get());
       case FieldOp::kAdd:
       case FieldOp::kAddReduced:
         return number_of(add(*a, *b).get());
@@ -164,6 +170,7 @@ void compare(const FieldProbe& probe, const std::vector<std::pair<Number, Number
       const bool is_reduced =
           op == FieldOp::kAddReduced || op == FieldOp::kSubReduced || op == FieldOp::kSqrMinus;
       if (is_reduced && !probe.has_reduced) continue;
+      if ((op == FieldOp::kHalf || op == FieldOp::kMulMinusSqr) && !probe.has_half) continue;
       std::vector<Number> out(probe.lanes);
       const auto rows = [](auto& numbers) {
         return reinterpret_cast<std::uint64_t(*)[4]>(numbers.data());
