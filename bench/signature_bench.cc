@@ -18,7 +18,6 @@
 
 #include "bench/job.h"
 #include "colophon/verifier.hpp"
-#include "kernels/comb.h"
 #include "kernels/ecdsa.h"
 
 namespace colophon::bench {
@@ -143,10 +142,10 @@ double predicted_products(const Variant& variant, std::size_t lanes, unsigned ge
 void say_more(benchmark::State& state, const Backend& backend, const Variant& variant) {
   const TableMemory memory = backend.table_memory();
   if (memory.bytes_max == 0) return;
-  unsigned key_bits = kernels::kWindowBitsMin;
-  while (key_bits < kernels::kWindowBitsMax && memory.tables != 0 &&
-         kernels::table_size(key_bits) < memory.bytes / memory.tables) {
-    ++key_bits;
+  unsigned key_bits = kernels::kWindowBitsMax;
+  while (key_bits > kernels::kWindowBitsMin &&
+         kernels::kP256Portable.table_bytes(key_bits) * memory.tables > memory.bytes) {
+    --key_bits;
   }
   const std::size_t lanes = backend.name() == "avx512" ? 8 : 1;
   state.counters[kTableBytes] = static_cast<double>(memory.bytes);
@@ -239,7 +238,10 @@ void run_table(benchmark::State& state, const kernels::P256Kernels& kernels, uns
   }
   state.SetItemsProcessed(state.iterations());
   state.counters[kTableBytes] = static_cast<double>(kernels.table_bytes(bits));
-  state.counters[kProducts] = 6.0 * kernels::window_count(bits) * kernels::row_count(bits);
+  // Six a row, a lane for each window; the windows' bases by doubling before, one after another.
+  const unsigned windows = kernels::window_count(bits);
+  const unsigned vectors = (windows + kernels.lanes - 1) / kernels.lanes;
+  state.counters[kProducts] = 6.0 * vectors * kernels::row_count(bits) + 8.0 * bits * (windows - 1);
 }
 
 void run_openssl(benchmark::State& state, Signatures& signatures) {

@@ -11,27 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/host_device.h"
+
 // Of the compilers of a .cu file one knows no x86, and both must see the same text.
 #if defined(__x86_64__) && !defined(__CUDACC__)
 #define COLOPHON_X86_CARRIES 1
 #include <immintrin.h>
 #else
 #define COLOPHON_X86_CARRIES 0
-#endif
-
-// What may run on a GPU as well.
-#if defined(__CUDACC__)
-#define COLOPHON_HOST_DEVICE __host__ __device__
-#else
-#define COLOPHON_HOST_DEVICE
-#endif
-// Field elements live in registers only if every call on the way is inlined, and every loop over
-// limbs unrolled.
-#define COLOPHON_INLINE COLOPHON_HOST_DEVICE inline __attribute__((always_inline))
-#if defined(__CUDACC__)
-#define COLOPHON_UNROLL _Pragma("unroll")
-#else
-#define COLOPHON_UNROLL _Pragma("GCC unroll 16")
 #endif
 
 namespace colophon::kernels {

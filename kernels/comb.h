@@ -22,10 +22,6 @@ namespace {
 constexpr unsigned kRowBytes = 64;
 constexpr unsigned kWindowsMax = 64;  // of kWindowBitsMin bits
 
-COLOPHON_HOST_DEVICE constexpr unsigned window_count(unsigned bits) {
-  return (256 + bits - 1) / bits;
-}
-COLOPHON_HOST_DEVICE constexpr unsigned row_count(unsigned bits) { return 1U << (bits - 1); }
 constexpr size_t table_size(unsigned bits) {
   return size_t{kRowBytes} * window_count(bits) * row_count(bits);
 }

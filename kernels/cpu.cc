@@ -19,19 +19,25 @@ unsigned extended_control_register() {
   return low;
 }
 
+// All that the compilers take the options of p256_avx512.cc to allow.
 const char* what_avx512_lacks() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (b & bit_AVX512F) == 0) {
     return "the CPU has no AVX-512";
   }
   if ((b & bit_AVX512DQ) == 0) return "the CPU has no AVX-512 DQ";
+  if ((b & bit_AVX512BW) == 0) return "the CPU has no AVX-512 BW";
   if ((b & bit_AVX512VL) == 0) return "the CPU has no AVX-512 VL";
   if ((b & bit_AVX512IFMA) == 0) return "the CPU has no AVX-512 IFMA";
   if ((c & bit_AVX512VBMI2) == 0) return "the CPU has no AVX-512 VBMI2";
+  if ((b & bit_AVX2) == 0) return "the CPU has no AVX2";
   if ((b & bit_BMI) == 0 || (b & bit_BMI2) == 0) return "the CPU has no BMI1 and BMI2";
   if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0 ||
       (extended_control_register() & kStateBits) != kStateBits) {
     return "the operating system does not save AVX-512 registers (XCR0)";
+  }
+  if ((c & bit_FMA) == 0 || (c & bit_F16C) == 0 || (c & bit_POPCNT) == 0) {
+    return "the CPU has no FMA, F16C and POPCNT";
   }
   return nullptr;
 }

@@ -4,8 +4,8 @@
 // Coordinates are in Montgomery form throughout.
 #pragma once
 
-#include "kernels/carry.h"
 #include "kernels/field.h"
+#include "kernels/host_device.h"
 #include "kernels/modulus.h"
 
 namespace colophon::kernels {

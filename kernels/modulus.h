@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernels/carry.h"
+#include "kernels/host_device.h"
 
 namespace colophon::kernels {
 namespace {

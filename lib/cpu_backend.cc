@@ -64,9 +64,9 @@ class ScratchPool {
     }
     constexpr std::size_t kCount = kernels::kVerifyCountMax;
     Scratch scratch;
-    COLOPHON_TRY_ASSIGN(scratch.memory, allocate_table_memory(kernels_.verify_memory_bytes(kCount) +
-                                                              kCount * (sizeof(*scratch.items) +
-                                                                        sizeof(Digest) + 1)));
+    COLOPHON_TRY_ASSIGN(scratch.memory, allocate_huge_pages(kernels_.verify_memory_bytes(kCount) +
+                                                            kCount * (sizeof(*scratch.items) +
+                                                                      sizeof(Digest) + 1)));
     auto* at = static_cast<std::uint8_t*>(scratch.memory.get());
     scratch.items = reinterpret_cast<kernels::EcdsaItem*>(at);
     at += kCount * sizeof(*scratch.items);
@@ -113,9 +113,12 @@ class P256Batch {
         std::clamp<std::size_t>(count / kItemsPerThreadMin, 1, std::max(work_.threads, 1U));
     make_pieces(std::min(kernels::kVerifyCountMax, (count + threads_useful - 1) / threads_useful));
     COLOPHON_TRY_ASSIGN(generator_, tables_.generator(count));
-    scratch_.resize(std::min(threads_useful, pieces_.size()));
-    for (Scratch& scratch : scratch_) {
-      COLOPHON_TRY_ASSIGN(scratch, pool_.take());
+    scratch_.reserve(std::min(threads_useful, pieces_.size()));
+    while (scratch_.size() < std::min(threads_useful, pieces_.size())) {
+      Result<Scratch> scratch = pool_.take();
+      if (!scratch && !scratch_.empty()) break;  // fewer threads, then
+      if (!scratch) return std::move(scratch).error();
+      scratch_.push_back(std::move(scratch).value());
     }
     run_on_threads(scratch_.size(), [this](std::size_t i) { take_pieces(scratch_[i]); });
     return {};

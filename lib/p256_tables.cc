@@ -35,17 +35,22 @@ std::size_t memory_default() {
 
 }  // namespace
 
-Result<std::shared_ptr<void>> allocate_table_memory(std::size_t bytes) {
+std::size_t resident_bytes(std::size_t bytes) {
+  const std::size_t unit = bytes >= kHugePageBytes / 2 ? kHugePageBytes : kPageBytes;
+  return (bytes + unit - 1) / unit * unit;
+}
+
+Result<std::shared_ptr<void>> allocate_huge_pages(std::size_t bytes) {
   // Huge pages need an address on their border: map one more and give back what is over.
-  const bool huge = bytes >= kHugePageBytes / 2;
+  const std::size_t size = resident_bytes(bytes);
+  const bool huge = size % kHugePageBytes == 0;
   const std::size_t unit = huge ? kHugePageBytes : kPageBytes;
-  const std::size_t size = (bytes + unit - 1) / unit * unit;
   const std::size_t mapped = huge ? size + kHugePageBytes : size;
   void* const start =
       mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (start == MAP_FAILED) {
-    return make_error(ErrorCode::kInternal, "no memory for a table of " + std::to_string(bytes) +
-                                                " bytes: lower the table memory limit");
+    return make_error(ErrorCode::kInternal,
+                      "out of memory: " + std::to_string(bytes) + " bytes were not to be had");
   }
   auto* const from = static_cast<std::uint8_t*>(start);
   const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(from) % unit;
@@ -86,7 +91,7 @@ class TableSlabs::Regions : public std::enable_shared_from_this<Regions> {
     const std::scoped_lock guard(mutex_);
     std::list<Region>& regions = by_size_[bytes];
     if (regions.empty() || regions.front().free.empty()) {
-      COLOPHON_TRY_ASSIGN(auto memory, allocate_table_memory(kRegionBytes));
+      COLOPHON_TRY_ASSIGN(auto memory, allocate_huge_pages(kRegionBytes));
       Region region{std::move(memory), {}};
       for (std::size_t slot = kRegionBytes / bytes; slot-- > 0;) region.free.push_back(slot);
       regions.push_front(std::move(region));
@@ -94,12 +99,21 @@ class TableSlabs::Regions : public std::enable_shared_from_this<Regions> {
     const auto region = regions.begin();
     const Slot slot{region, bytes, region->free.back()};
     region->free.pop_back();
-    if (region->free.empty()) regions.splice(regions.end(), regions, region);
+    if (region->free.empty()) {
+      (void)madvise(region->memory.get(), kRegionBytes, MADV_HUGEPAGE);  // see give_back
+      regions.splice(regions.end(), regions, region);
+    }
     return slot;
   }
 
   void give_back(const Slot& slot) noexcept {
-    // Back to the system: a region may keep one small table alive for long.
+    // Back to the system: a region may keep one small table alive for long. The huge pages it was
+    // in are to stay small ones, or the system would fill up the gaps again by and by.
+    const std::size_t first = slot.index * slot.bytes / kHugePageBytes * kHugePageBytes;
+    const std::size_t end =
+        ((slot.index + 1) * slot.bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+    auto* const region_start = static_cast<std::uint8_t*>(slot.region->memory.get());
+    (void)madvise(region_start + first, end - first, MADV_NOHUGEPAGE);
     (void)madvise(slot.address(), slot.bytes, MADV_DONTNEED);
     std::shared_ptr<void> gone;  // unmapped without the lock
     const std::scoped_lock guard(mutex_);
@@ -120,8 +134,8 @@ class TableSlabs::Regions : public std::enable_shared_from_this<Regions> {
 TableSlabs::TableSlabs() : regions_(std::make_shared<Regions>()) {}
 
 Result<std::shared_ptr<void>> TableSlabs::take(std::size_t bytes) {
-  if (bytes >= kHugePageBytes / 2) return allocate_table_memory(bytes);
-  return regions_->take((bytes + kPageBytes - 1) / kPageBytes * kPageBytes);
+  if (bytes >= kHugePageBytes / 2) return allocate_huge_pages(bytes);
+  return regions_->take(resident_bytes(bytes));
 }
 
 // --- handles -----------------------------------------------------------------------------------
@@ -149,7 +163,7 @@ P256Tables::P256Tables(const kernels::P256Kernels& kernels)
 
 std::unique_ptr<PreparedKey> P256Tables::enrol(const PublicKey& key) {
   Entries entries;
-  entries.push_front(Entry{key.bytes, /*enrolled=*/true, false, 0, nullptr});
+  entries.emplace_front(key.bytes, /*is_enrolled=*/true);
   auto handle = std::make_unique<Handle>(*this, entries.begin());
   const std::scoped_lock guard(mutex_);
   Entries& list = list_of(entries.front());
@@ -168,10 +182,40 @@ P256TablePtr P256Tables::forget(Entries::iterator entry) {
 // --- which key has which table -------------------------------------------------------------------
 
 P256Tables::Entries& P256Tables::list_of(const Entry& entry) {
-  return lists_[entry.enrolled ? 1 : 0][entry.table ? 1 : 0];
+  const std::size_t state = !entry.table ? kWithout : entry.is_idle ? kIdle : kActive;
+  return lists_[entry.enrolled ? 1 : 0][state];
 }
 
-std::size_t P256Tables::enrolled_count() const { return lists_[1][0].size() + lists_[1][1].size(); }
+// A use of the entry: to the front of its list.
+void P256Tables::touch(Entries::iterator entry, std::uint64_t uses) {
+  Entries& from = list_of(*entry);
+  entry->is_idle = false;
+  Entries& to = list_of(*entry);
+  to.splice(to.begin(), from, entry);
+  entry->uses += uses;
+  uses_total_ += uses;
+  entry->last_used = uses_total_;
+}
+
+// Looks at two a call, so that no idle key is missed for long.
+void P256Tables::age() {
+  Entries& active = lists_[1][kActive];
+  for (int i = 0; i < 2 && !active.empty(); ++i) {
+    const auto oldest = std::prev(active.end());
+    const std::uint64_t horizon = kIdleUses + kIdleUsesPerKey * active.size();
+    if (uses_total_ - oldest->last_used <= horizon) return;
+    oldest->is_idle = true;
+    Entries& idle = lists_[1][kIdle];
+    idle.splice(idle.begin(), active, oldest);
+  }
+}
+
+// What each enrolled key at work could have, with one that gets its table now.
+std::size_t P256Tables::share_of(const Entry& entry) const {
+  const std::size_t others = lists_[1][kActive].size();
+  return memory_max_ /
+         (entry.enrolled && entry.table ? std::max<std::size_t>(others, 1) : others + 1);
+}
 
 P256Tables::PointHash::PointHash() {
   std::random_device random;
@@ -187,25 +231,32 @@ std::size_t P256Tables::PointHash::operator()(const Point& point) const noexcept
   return static_cast<std::size_t>(sum >> 64) ^ static_cast<std::size_t>(sum);
 }
 
-// A key that came as bytes, counted. The one seen longest ago makes place; a handful of common keys
-// stay in front of any number of keys seen once.
+// A key that came as bytes, counted. Of the few seen longest ago the one with the fewest uses makes
+// place: a handful of common keys outlast any number of keys seen once.
 P256Tables::Entries::iterator P256Tables::stranger(const Point& point) {
   if (const auto found = strangers_.find(point); found != strangers_.end()) return found->second;
-  Entries& list = lists_[0][0];
+  Entries& list = lists_[0][kWithout];
   if (list.size() >= kStrangersMax) {
-    for (auto entry = list.end(); entry != list.begin();) {
+    constexpr int kLookedAtMax = 8;
+    auto least = list.end();
+    int looked_at = 0;
+    for (auto entry = list.end(); entry != list.begin() && looked_at < kLookedAtMax;) {
       --entry;
       if (entry->building) continue;  // by one of the few threads at work
-      auto node = strangers_.extract(entry->point);
+      ++looked_at;
+      if (least == list.end() || entry->uses < least->uses) least = entry;
+    }
+    if (least != list.end()) {
+      auto node = strangers_.extract(least->point);
       node.key() = point;
-      entry->point = point;
-      entry->uses = 0;
+      least->point = point;
+      least->uses = 0;
       strangers_.insert(std::move(node));
-      return entry;
+      return least;
     }
   }
   Entries entries;
-  entries.push_front(Entry{point, false, false, 0, nullptr});
+  entries.emplace_front(point, /*is_enrolled=*/false);
   strangers_.emplace(point, entries.begin());
   list.splice(list.begin(), entries);
   return list.begin();
@@ -213,10 +264,11 @@ P256Tables::Entries::iterator P256Tables::stranger(const Point& point) {
 
 unsigned P256Tables::bits_earned(const Entry& entry) const {
   if (!entry.enrolled && entry.uses < kPromotionUses) return 0;
-  const std::size_t share = memory_max_ / std::max<std::size_t>(enrolled_count(), 1);
+  const std::size_t share = share_of(entry);
   unsigned bits = 0;
   for (std::size_t i = 0; i < kWidths.size() && entry.uses >= kUsesForWidth[i]; ++i) {
-    if (kernels_.table_bytes(kWidths[i]) > share) break;
+    // The narrowest for as many as there is room for.
+    if (resident_bytes(kernels_.table_bytes(kWidths[i])) > (i == 0 ? memory_max_ : share)) break;
     bits = kWidths[i];
   }
   return bits;
@@ -230,9 +282,8 @@ P256TablePtr P256Tables::acquire(const PublicKey& key, const PreparedKey* prepar
   // An enrolled key's entry lives as long as its handle, which the batch keeps alive.
   const auto entry =
       prepared != nullptr ? static_cast<const Handle*>(prepared)->entry() : stranger(key.bytes);
-  Entries& list = list_of(*entry);
-  list.splice(list.begin(), list, entry);
-  entry->uses += uses;
+  touch(entry, uses);
+  age();
   current = entry->table;
   const std::size_t current_bytes = current ? current->bytes : 0;
   const unsigned bits = bits_earned(*entry);
@@ -240,8 +291,8 @@ P256TablePtr P256Tables::acquire(const PublicKey& key, const PreparedKey* prepar
 
   const std::size_t build_bytes = kernels_.build_memory_bytes(bits);
   if (build_memory_used_ != 0 && build_memory_used_ + build_bytes > memory_max_) return current;
-  const std::size_t bytes = kernels_.table_bytes(bits);
-  if (!make_room(bytes - current_bytes, entry->enrolled, gone)) return current;
+  const std::size_t bytes = resident_bytes(kernels_.table_bytes(bits));
+  if (!make_room(bytes - current_bytes, *entry, gone)) return current;
   const auto table = std::make_shared<P256Table>(bits, bytes, memory_used_);
   const CountedBytes build_memory(build_memory_used_, build_bytes);
   entry->building = true;  // keeps a stranger's entry from being forgotten, too
@@ -262,7 +313,8 @@ P256TablePtr P256Tables::acquire(const PublicKey& key, const PreparedKey* prepar
 
 Result<P256TablePtr> P256Tables::generator(std::uint64_t uses) {
   const auto new_table = [this](unsigned bits) {
-    return std::make_shared<P256Table>(bits, kernels_.table_bytes(bits), generator_memory_used_);
+    return std::make_shared<P256Table>(bits, resident_bytes(kernels_.table_bytes(bits)),
+                                       generator_memory_used_);
   };
   std::unique_lock guard(generator_mutex_);
   generator_uses_ += uses;
@@ -296,7 +348,7 @@ bool P256Tables::build(P256Table& table, const Point* point) const noexcept {
   try {
     auto memory = slabs_.take(table.bytes);
     if (!memory) return false;
-    const auto scratch = allocate_table_memory(kernels_.build_memory_bytes(table.bits));
+    const auto scratch = allocate_huge_pages(kernels_.build_memory_bytes(table.bits));
     if (!scratch) return false;
     table.memory = std::move(*memory);
     kernels_.build_table(point == nullptr ? nullptr : point->data(), table.bits, table.memory.get(),
@@ -312,6 +364,7 @@ bool P256Tables::build(P256Table& table, const Point* point) const noexcept {
 void P256Tables::set_table(Entries::iterator entry, P256TablePtr table) {
   Entries& from = list_of(*entry);
   entry->table = std::move(table);
+  entry->is_idle = false;
   Entries& to = list_of(*entry);
   to.splice(to.begin(), from, entry);
 }
@@ -327,25 +380,32 @@ void P256Tables::drop_table(Entries::iterator entry, Gone& gone) {
   }
 }
 
-// Room for `bytes` more, by dropping idle tables: strangers' first. Looks at a bounded number of
-// them: many may be in use by a large batch.
-bool P256Tables::make_room(std::size_t bytes, bool for_enrolled, Gone& gone) {
+// Room for `bytes` more for `wanting`, by dropping tables that no batch uses: strangers' first,
+// then idle ones, then those wider than their key's share. An active key's own share is nobody
+// else's: more keys than there is room for would take it from each other in turns, and only ever
+// build. Looks at a bounded number of tables: many may be in use by a large batch.
+bool P256Tables::make_room(std::size_t bytes, const Entry& wanting, Gone& gone) {
   constexpr int kLookedAtMax = 64;
+  const std::size_t share = share_of(wanting);
   std::size_t used = memory_used_;
-  for (const std::size_t enrolled : {0, 1}) {
-    if (enrolled == 1 && !for_enrolled) break;
-    Entries& list = lists_[enrolled][1];
+  const auto drop_from = [&](Entries& list, std::size_t bytes_min) {
     auto end = list.end();
     for (int i = 0; i < kLookedAtMax && end != list.begin() && used + bytes > memory_max_; ++i) {
       const auto entry = std::prev(end);
       // Copies are only made under the lock, or of a copy: where this is the only one, it stays so.
-      if (entry->table.use_count() > 1) {
+      if (&*entry == &wanting || entry->table.use_count() > 1 || entry->table->bytes < bytes_min) {
         end = entry;
         continue;
       }
       used -= entry->table->bytes;
       drop_table(entry, gone);
     }
+  };
+  drop_from(lists_[0][kActive], 0);
+  if (wanting.enrolled) {
+    drop_from(lists_[1][kIdle], 0);
+    const std::size_t narrowest = resident_bytes(kernels_.table_bytes(kWidths[0]));
+    drop_from(lists_[1][kActive], std::max(share, narrowest) + 1);
   }
   return used + bytes <= memory_max_;
 }
@@ -355,10 +415,13 @@ void P256Tables::set_memory_max(std::size_t bytes) {
   const std::scoped_lock guard(mutex_);
   memory_max_ = bytes;
   std::size_t used = memory_used_;
-  for (auto& [without, with] : lists_) {
-    while (!with.empty() && used > memory_max_) {
-      used -= with.back().table->bytes;
-      drop_table(std::prev(with.end()), gone);
+  for (auto& lists : lists_) {
+    for (const State state : {kIdle, kActive}) {
+      Entries& with = lists[state];
+      while (!with.empty() && used > memory_max_) {
+        used -= with.back().table->bytes;
+        drop_table(std::prev(with.end()), gone);
+      }
     }
   }
 }
@@ -368,7 +431,7 @@ TableMemory P256Tables::memory() const {
   TableMemory memory;
   memory.bytes = memory_used_;
   memory.bytes_max = memory_max_;
-  memory.tables = lists_[0][1].size() + lists_[1][1].size();
+  for (const auto& lists : lists_) memory.tables += lists[kActive].size() + lists[kIdle].size();
   return memory;
 }
 

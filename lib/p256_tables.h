@@ -4,15 +4,17 @@
 // how wide its windows are, and which go when room is wanted.
 //
 // A table pays only over many signatures, so a key's grows with its use (kUsesForWidth), up to the
-// widest that every enrolled key could have within the budget. Where the budget is used up, the
-// tables used longest ago go; their keys are verified without until they have earned one again. A
-// key that is not enrolled but comes often (kPromotionUses) gets one too, but never in the place of
-// an enrolled key's: whoever sends signatures by keys of his own making slows down no member.
+// widest that every enrolled key at work could have within the budget: how many are enrolled but
+// idle (kIdleUses) does not matter. Where the budget is used up, tables of idle keys go, those used
+// longest ago first, and tables wider than what is now a key's share; their keys are verified
+// without until they have earned one again. A key that is not enrolled but comes often
+// (kPromotionUses) gets one too, but never in the place of an enrolled key's: whoever sends
+// signatures by keys of his own making slows down no member.
 //
-// The budget counts every table from before it is built until the last batch that uses it is done.
-// It is passed only for a moment: while a wider table takes the place of a narrower one, and by
-// what batches have in use when the limit is lowered. Memory to build in comes on top; of it, too,
-// no more than the budget is out at once, or what one table takes.
+// The budget counts the memory of every table, whole pages, from before it is built until the last
+// batch that uses it is done. It is passed only for a moment: while a wider table takes the place
+// of a narrower one, and by what batches have in use when the limit is lowered. Memory to build in
+// comes on top; of it, too, no more than the budget is out at once, or what one table takes.
 #pragma once
 
 #include <array>
@@ -33,7 +35,9 @@ namespace colophon {
 // `bytes` from the system, aligned to 64 bytes and, where large, in huge pages: tables are read at
 // random, and with small pages every look-up also misses the translation cache. Error kInternal:
 // out of memory.
-[[nodiscard]] Result<std::shared_ptr<void>> allocate_table_memory(std::size_t bytes);
+[[nodiscard]] Result<std::shared_ptr<void>> allocate_huge_pages(std::size_t bytes);
+// What `bytes` from there, or from TableSlabs, may take: whole pages.
+[[nodiscard]] std::size_t resident_bytes(std::size_t bytes);
 
 // Memory of tables. Those smaller than a huge page stand side by side in regions of huge pages:
 // with small pages nearly every look-up would miss the translation cache. Thread-safe; what was
@@ -41,7 +45,7 @@ namespace colophon {
 class TableSlabs {
  public:
   TableSlabs();
-  // As allocate_table_memory.
+  // As allocate_huge_pages.
   [[nodiscard]] Result<std::shared_ptr<void>> take(std::size_t bytes);
 
  private:
@@ -83,6 +87,10 @@ class P256Tables {
   // signatures verified with the one before.
   static constexpr std::array<std::uint64_t, 5> kUsesForWidth = {16, 64, 512, 8'192, 65'536};
   static constexpr std::uint64_t kPromotionUses = 256;
+  // An enrolled key is idle when so many signatures by others have been verified since its last: a
+  // second's work of a fast core, or many times what all keys at work would take to come by again.
+  static constexpr std::uint64_t kIdleUses = std::uint64_t{1} << 20;
+  static constexpr std::uint64_t kIdleUsesPerKey = 64;
   // Keys neither enrolled nor with a table whose uses are counted.
   static constexpr std::size_t kStrangersMax = 4'096;
 
@@ -106,12 +114,16 @@ class P256Tables {
  private:
   using Point = std::array<std::uint8_t, 64>;
   struct Entry {
-    Point point{};
-    bool enrolled = false;
-    bool building = false;   // by some thread; others do without meanwhile
-    std::uint64_t uses = 0;  // since it was new or lost its table
+    Entry(const Point& at, bool is_enrolled) : point(at), enrolled(is_enrolled) {}
+    Point point;
+    const bool enrolled;
+    bool building = false;        // by some thread; others do without meanwhile
+    bool is_idle = false;         // enrolled, with a table, not used for long
+    std::uint64_t uses = 0;       // since it was new or lost its table
+    std::uint64_t last_used = 0;  // of uses_total_
     P256TablePtr table;
   };
+  enum State : std::size_t { kWithout, kActive, kIdle };
   using Entries = std::list<Entry>;
   // Of x, by numbers that nobody outside knows: keys come from outside, and cannot be made to
   // collide.
@@ -124,11 +136,13 @@ class P256Tables {
   class Handle;
 
   [[nodiscard]] Entries& list_of(const Entry& entry);
-  [[nodiscard]] std::size_t enrolled_count() const;
+  void touch(Entries::iterator entry, std::uint64_t uses);
+  void age();
+  [[nodiscard]] std::size_t share_of(const Entry& entry) const;
   [[nodiscard]] Entries::iterator stranger(const Point& point);
   // Of the table the key has earned; 0: none.
   [[nodiscard]] unsigned bits_earned(const Entry& entry) const;
-  [[nodiscard]] bool make_room(std::size_t bytes, bool for_enrolled, Gone& gone);
+  [[nodiscard]] bool make_room(std::size_t bytes, const Entry& wanting, Gone& gone);
   void set_table(Entries::iterator entry, P256TablePtr table);
   void drop_table(Entries::iterator entry, Gone& gone);
   [[nodiscard]] P256TablePtr forget(Entries::iterator entry);
@@ -143,9 +157,10 @@ class P256Tables {
 
   mutable std::mutex mutex_;
   std::size_t memory_max_;
-  // [enrolled][with a table]; in each, the most recently used first. No list is ever walked from
-  // end to end: an enrolled register may be millions long.
-  std::array<std::array<Entries, 2>, 2> lists_;
+  std::uint64_t uses_total_ = 0;
+  // [enrolled][State]; in each, the most recently used first. No list is ever walked from end to
+  // end: an enrolled register may be millions long.
+  std::array<std::array<Entries, 3>, 2> lists_;
   std::unordered_map<Point, Entries::iterator, PointHash> strangers_;
 
   std::atomic<std::size_t> generator_memory_used_ = 0;

@@ -211,9 +211,16 @@ Result<KeyColumn> column_of_bytes(const VerifyBatch& batch, std::pmr::memory_res
   column.order = order_by(
       encoded.size(), [&](std::uint32_t i) { return rank_of(encoded[i]); },
       [&](std::uint32_t a, std::uint32_t b) { return compare(a, b) < 0; }, memory);
+  const auto is_repeated = [&](std::size_t at) {
+    return at != 0 && compare(column.order[at - 1], column.order[at]) == 0;
+  };
+  // Room for all at once: the arena frees nothing before the end.
+  std::size_t distinct = 0;
+  for (std::size_t at = 0; at < column.order.size(); ++at) distinct += is_repeated(at) ? 0 : 1;
+  column.parsed.reserve(distinct);
   for (std::size_t at = 0; at < column.order.size(); ++at) {
     const std::uint32_t item = column.order[at];
-    if (at != 0 && compare(column.order[at - 1], item) == 0) {
+    if (is_repeated(at)) {
       column.key_of[item] = column.key_of[column.order[at - 1]];
       continue;
     }

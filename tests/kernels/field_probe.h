@@ -21,6 +21,7 @@ enum class FieldOp : uint8_t {
   kAddReduced,   // carry_reduced(a + b): P-256's prime only
   kSubReduced,   // carry_reduced(a - b): P-256's prime only
   kWideSum,      // carry(4a + a + a - b - b): magnitudes up to 16
+  kWideProduct,  // 4a·4b/R, of magnitudes 8
   kNegateIf,     // lanes with odd b: -a, where a is not 0 mod m
   kSelect,       // lanes with odd b: b, others a
   kInverse,      // R²/a, lanes with a = 0 mod m take 1
@@ -34,6 +35,7 @@ enum class FieldOp : uint8_t {
 struct FieldProbe {
   const char* name;
   unsigned lanes;
+  unsigned limb_bits;
   unsigned radix_bits;  // R = 2^radix_bits
   uint64_t modulus[4];
   bool has_reduced;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Included by the two translation units that make probes; nothing but kernels/ headers may be
+// Included by the translation units that make probes; nothing but kernels/ headers may be
 // included here.
 #pragma once
 
@@ -80,6 +80,8 @@ void run(FieldOp op, const uint64_t (*a_number)[4], const uint64_t (*b_number)[4
       return;
     case FieldOp::kWideSum:
       return store(F::carry(F::times4(a) + a + a - b - b));
+    case FieldOp::kWideProduct:
+      return store(F::mul(F::carry(F::times4(a)), F::carry(F::times4(b))));
     case FieldOp::kNegateIf:
       odd = static_cast<typename F::Mask>(odd & ~F::is_zero(a));
       return store(F::carry(F::negate_if(odd, F::canonical(a))));
@@ -98,9 +100,10 @@ void run(FieldOp op, const uint64_t (*a_number)[4], const uint64_t (*b_number)[4
 }
 
 template <class F, class P>
-constexpr FieldProbe probe(const char* name) {
+constexpr FieldProbe probe(const char* name, unsigned limb_bits) {
   return {name,
           F::kLanes,
+          limb_bits,
           F::kRadixBits,
           {P::kModulus.word[0], P::kModulus.word[1], P::kModulus.word[2], P::kModulus.word[3]},
           P::kModulus == kernels::P256Prime::kModulus,

@@ -5,8 +5,8 @@
 namespace colophon::test {
 
 const FieldProbe kScalarPrime = probe<kernels::FieldScalar<kernels::P256Prime>, kernels::P256Prime>(
-    "FieldScalar, P-256's prime");
+    "FieldScalar, P-256's prime", 32);
 const FieldProbe kScalarOrder = probe<kernels::FieldScalar<kernels::P256Order>, kernels::P256Order>(
-    "FieldScalar, P-256's order");
+    "FieldScalar, P-256's order", 32);
 
 }  // namespace colophon::test

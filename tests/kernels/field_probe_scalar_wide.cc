@@ -9,6 +9,6 @@ namespace colophon::test {
 
 const FieldProbe kScalarWidePrime =
     probe<kernels::FieldScalar<kernels::P256Prime>, kernels::P256Prime>(
-        "FieldScalar, wide reduction");
+        "FieldScalar, wide reduction", 32);
 
 }  // namespace colophon::test

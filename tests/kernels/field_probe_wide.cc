@@ -4,9 +4,9 @@
 
 namespace colophon::test {
 
-const FieldProbe kWidePrime =
-    probe<kernels::FieldWide<kernels::P256Prime>, kernels::P256Prime>("FieldWide, P-256's prime");
-const FieldProbe kWideOrder =
-    probe<kernels::FieldWide<kernels::P256Order>, kernels::P256Order>("FieldWide, P-256's order");
+const FieldProbe kWidePrime = probe<kernels::FieldWide<kernels::P256Prime>, kernels::P256Prime>(
+    "FieldWide, P-256's prime", 64);
+const FieldProbe kWideOrder = probe<kernels::FieldWide<kernels::P256Order>, kernels::P256Order>(
+    "FieldWide, P-256's order", 64);
 
 }  // namespace colophon::test

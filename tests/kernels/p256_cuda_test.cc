@@ -270,9 +270,9 @@ class Gpu {
 
   Verdicts verify(const std::vector<const Case*>& cases, const Shape& shape) {
     const unsigned key_bits = shape.key_bits == 0 ? kernels::kP256CudaUnknownBits : shape.key_bits;
-    const unsigned key_windows = shape.key_bits == 0 ? 1 : (255 + key_bits) / key_bits;
+    const unsigned key_windows = shape.key_bits == 0 ? 1 : kernels::window_count(key_bits);
     const auto generator = keys_for({generator_point()}, shape.generator_bits,
-                                    (255 + shape.generator_bits) / shape.generator_bits);
+                                    kernels::window_count(shape.generator_bits));
     std::vector<std::string> points;
     points.reserve(cases.size());
     for (const Case* one : cases) points.push_back(one->point);
@@ -404,7 +404,7 @@ TEST(P256CudaTest, TablesAreThoseOfThePortableKernels) {
   for (const unsigned bits : {4U, 5U, 7U, 8U, 10U, 13U, 16U}) {
     if (bits > 10) points.resize(1);
     if (bits == 16 && !is_long()) continue;
-    const unsigned windows = (255 + bits) / bits;
+    const unsigned windows = kernels::window_count(bits);
     const std::vector<P256CudaKey> keys = gpu.build(points, bits, windows);
     for (std::size_t i = 0; i < points.size(); ++i) {
       ASSERT_EQ(gpu.table(keys[i], bits, windows), portable_table(points[i], bits))
@@ -466,8 +466,8 @@ std::vector<Case> split_cases(std::uint64_t seed, unsigned key_bits, unsigned ge
                               unsigned lanes) {
   P256Forge forge(seed);
   Referee referee;
-  const unsigned generator_windows = (255 + generator_bits) / generator_bits;
-  const unsigned key_windows = (255 + key_bits) / key_bits;
+  const unsigned generator_windows = kernels::window_count(generator_bits);
+  const unsigned key_windows = kernels::window_count(key_bits);
   std::vector<Case> cases;
   for (unsigned lane = 0; lane < lanes; ++lane) {
     const Bn u1 = forge.random_scalar();

@@ -165,6 +165,19 @@ TEST_P(P256KernelsTest, SumsThatMeetThemselvesAreDecidedRight) {
   }
 }
 
+// The widths of keys that sign most, whose tables take long to build.
+TEST_P(P256KernelsTest, SumsThatMeetThemselvesInWideTables) {
+  if (!is_long()) GTEST_SKIP() << "long: 16-bit tables";
+  for (const auto& [key_bits, generator_bits] :
+       {std::pair{13U, 16U}, {16U, 16U}, {16U, 13U}, {5U, 16U}, {4U, 4U}}) {
+    const std::vector<Case> cases = forged_cases(31 + key_bits, key_bits, generator_bits);
+    machine_->expect_right(cases, 1, key_bits, generator_bits);
+    machine_->expect_right(cases, 9, key_bits, generator_bits);
+    machine_->expect_right(cases, 24 * machine_->lanes() + 5, key_bits, generator_bits);
+    machine_->forget_tables();
+  }
+}
+
 // One exception among many good ones, in every place of a vector, leaves the others as they are;
 // and a batch of nothing but exceptions is decided too.
 TEST_P(P256KernelsTest, ExceptionsDoNotSpreadInABatch) {

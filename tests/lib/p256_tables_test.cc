@@ -9,10 +9,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -109,7 +112,7 @@ TEST_F(P256TablesTest, AnEnrolledKeysTableGrowsWithItsUse) {
     used = uses;
     before = bits;
     EXPECT_EQ(tables_.memory().tables, 1U);
-    EXPECT_EQ(tables_.memory().bytes, table_bytes(bits));
+    EXPECT_EQ(tables_.memory().bytes, resident_bytes(table_bytes(bits)));
   }
 }
 
@@ -122,7 +125,7 @@ TEST_F(P256TablesTest, TheGeneratorsTableGrowsWithAllUse) {
   EXPECT_EQ(tables_.memory().bytes, 0U);
 }
 
-// The widest that every enrolled key could have.
+// The widest that every enrolled key at work could have, and the narrowest for as many as fit.
 TEST_F(P256TablesTest, TheBudgetBoundsTheWidths) {
   const std::pair<std::size_t, unsigned> widest_of_keys[] = {{1, 10}, {2, 8},  {4, 8},
                                                              {5, 5},  {19, 5}, {20, 0}};
@@ -132,8 +135,12 @@ TEST_F(P256TablesTest, TheBudgetBoundsTheWidths) {
     while (keys.size() < count) keys.push_back(enrol(static_cast<std::uint32_t>(keys.size())));
     // A key that has no table yet: one it had would stay.
     const Enrolled fresh = std::move(keys.back());
-    EXPECT_EQ(use(fresh, 1'000'000), bits) << count;
     keys.pop_back();
+    for (const Enrolled& key : keys) {
+      const bool is_new = use(key, 1) == 0;
+      EXPECT_EQ(use(key, is_new ? 15 : 1), 5U) << count;
+    }
+    EXPECT_EQ(use(fresh, 100'000), bits) << count;
     EXPECT_LE(tables_.memory().bytes, kMiB);
   }
   keys.clear();
@@ -142,6 +149,121 @@ TEST_F(P256TablesTest, TheBudgetBoundsTheWidths) {
   const Enrolled alone = enrol(77);
   EXPECT_EQ(use(alone, 1'000'000), 16U);
 }
+
+TEST_F(P256TablesTest, KeysThatAreEnrolledAndNotUsedTakeNoShare) {
+  tables_.set_memory_max(kMiB);
+  std::vector<Enrolled> idle;
+  for (std::uint32_t i = 0; i < 10'000; ++i) idle.push_back(enrol(i));
+  std::vector<Enrolled> hot;
+  for (std::uint32_t i = 0; i < 4; ++i) hot.push_back(enrol(1'000'000 + i));
+  for (const Enrolled& key : hot) EXPECT_EQ(use(key, 64), 8U);
+  EXPECT_EQ(tables_.memory().tables, 4U);
+}
+
+TEST_F(P256TablesTest, AKeyNotUsedForLongMakesRoom) {
+  tables_.set_memory_max(kMiB);
+  std::vector<Enrolled> old;
+  for (std::uint32_t i = 0; i < 19; ++i) old.push_back(enrol(i));
+  for (const Enrolled& key : old) EXPECT_EQ(use(key, 16), 5U);
+  const Enrolled hot = enrol(100);
+  EXPECT_EQ(use(hot, P256Tables::kIdleUses / 2), 0U);  // the others are at work still
+  EXPECT_EQ(tables_.memory().tables, 19U);
+  EXPECT_EQ(use(old[0], 1), 5U);
+  unsigned bits = 0;
+  for (int i = 0; i < 19; ++i) {
+    EXPECT_EQ(use(old[0], 1), 5U);
+    bits = use(hot, P256Tables::kIdleUses / 8);
+  }
+  EXPECT_EQ(bits, 8U);  // with one other at work, half of the budget is its own
+  EXPECT_LE(tables_.memory().bytes, kMiB);
+  EXPECT_EQ(use(old[0], 1), 5U);
+}
+
+// Tables would be built in turns and never used.
+TEST_F(P256TablesTest, MoreKeysAtWorkThanThereIsRoomForDoNotDriveEachOtherOut) {
+  tables_.set_memory_max(kMiB);
+  int built = 0;
+  while_building = [&built](const std::uint8_t*, unsigned) { ++built; };
+  std::vector<Enrolled> keys;
+  for (std::uint32_t i = 0; i < 40; ++i) keys.push_back(enrol(i));
+  for (int round = 0; round < 100; ++round) {
+    for (const Enrolled& key : keys) use(key, 16);
+  }
+  EXPECT_EQ(built, 19);
+  EXPECT_EQ(tables_.memory().tables, 19U);
+}
+
+TEST_F(P256TablesTest, ATableWiderThanItsKeysShareMakesRoom) {
+  tables_.set_memory_max(kMiB);
+  const Enrolled first = enrol(1);
+  const Enrolled second = enrol(2);
+  EXPECT_EQ(use(first, 1'000), 10U);
+  EXPECT_EQ(use(second, 1'000), 8U);
+  EXPECT_EQ(use(first, 64), 8U);
+  EXPECT_EQ(tables_.memory().bytes, 2 * table_bytes(8));
+}
+
+// --- memory --------------------------------------------------------------------------------------
+
+std::size_t resident_now() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t all = 0;
+  std::size_t resident = 0;
+  statm >> all >> resident;
+  return resident * 4096;
+}
+
+// Of the mapping that holds `address`, as the system sees it: "hg" wants huge pages, "nh" refuses.
+std::string flags_of(const void* address) {
+  std::ifstream maps("/proc/self/smaps");
+  const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+  bool is_it = false;
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long from = 0;
+    unsigned long to = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2) {
+      is_it = from <= wanted && wanted < to;
+    } else if (is_it && line.rfind("VmFlags:", 0) == 0) {
+      return line + ' ';
+    }
+  }
+  return "";
+}
+
+TEST(TableSlabs, WhatIsGivenBackGoesBackToTheSystemAndIsNotFilledUpAgain) {
+  constexpr std::size_t kBytes = 53'248;
+  constexpr std::size_t kCount = 5 * (16 * kMiB / kBytes);  // whole regions
+  TableSlabs slabs;
+  const std::size_t before = resident_now();
+  std::vector<std::shared_ptr<void>> tables;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    tables.push_back(slabs.take(kBytes).value());
+    std::memset(tables.back().get(), 1, kBytes);
+  }
+  EXPECT_NE(flags_of(tables[0].get()).find(" hg "), std::string::npos);
+  EXPECT_GE(resident_now() - before, kCount * kBytes);
+  std::vector<std::shared_ptr<void>> kept;
+  for (std::size_t i = 0; i < kCount; i += 40) kept.push_back(tables[i]);
+  tables.clear();
+  EXPECT_LE(resident_now() - before, kept.size() * kBytes + 8 * kMiB);
+  for (const auto& table : kept) {
+    EXPECT_NE(flags_of(table.get()).find(" nh "), std::string::npos);
+    EXPECT_EQ(static_cast<const std::uint8_t*>(table.get())[kBytes - 1], 1);
+  }
+  // Full again, a region is of huge pages again.
+  for (std::size_t i = kept.size(); i < kCount; ++i) tables.push_back(slabs.take(kBytes).value());
+  EXPECT_NE(flags_of(kept[0].get()).find(" hg "), std::string::npos);
+}
+
+TEST(TableSlabs, WholePagesAreCounted) {
+  EXPECT_EQ(resident_bytes(1), 4'096U);
+  EXPECT_EQ(resident_bytes(53'248), 53'248U);
+  EXPECT_EQ(resident_bytes(851'968), 851'968U);
+  EXPECT_EQ(resident_bytes(5'242'880), 6 * kMiB);
+  EXPECT_EQ(resident_bytes(33'554'432), 32 * kMiB);
+}
+
+// --- who makes room ------------------------------------------------------------------------------
 
 // Both together would be over the budget.
 TEST_F(P256TablesTest, AWiderTableTakesThePlaceOfTheNarrower) {
@@ -183,15 +305,25 @@ TEST_F(P256TablesTest, AKeyThatComesOftenGetsOneWithoutBeingEnrolled) {
 TEST_F(P256TablesTest, StrangersAreBoundedAndTheOneSeenLongestAgoIsForgotten) {
   constexpr auto kMax = static_cast<std::uint32_t>(P256Tables::kStrangersMax);
   for (const bool one_too_many : {false, true}) {
-    const std::uint32_t often = one_too_many ? 1'000'001 : 1'000'000;
+    const std::uint32_t often = one_too_many ? 5'000'000 : 1'000'000;
     EXPECT_EQ(use_stranger(often, P256Tables::kPromotionUses - 1), 0U);
+    // As common as the first, all of them.
     const std::uint32_t others = one_too_many ? kMax : kMax - 1;
-    for (std::uint32_t i = 0; i < others; ++i) EXPECT_EQ(use_stranger(i, 1), 0U);
+    for (std::uint32_t i = 0; i < others; ++i) {
+      EXPECT_EQ(use_stranger(often + 1'000'000 + i, P256Tables::kPromotionUses - 1), 0U);
+    }
     EXPECT_EQ(use_stranger(often, 1), one_too_many ? 0U : 8U);
   }
   // One that has a table is not forgotten for keys seen once.
   for (std::uint32_t i = 0; i < 2 * kMax; ++i) EXPECT_EQ(use_stranger(2'000'000 + i, 1), 0U);
   EXPECT_EQ(use_stranger(1'000'000, 1), 8U);
+}
+
+TEST_F(P256TablesTest, AHandfulOfCommonStrangersOutlastsAnyNumberSeenOnce) {
+  constexpr auto kMany = static_cast<std::uint32_t>(3 * P256Tables::kStrangersMax);
+  for (std::uint32_t i = 0; i < 7; ++i) EXPECT_EQ(use_stranger(i, 200), 0U);
+  for (std::uint32_t i = 0; i < kMany; ++i) EXPECT_EQ(use_stranger(100 + i, 1), 0U);
+  for (std::uint32_t i = 0; i < 7; ++i) EXPECT_EQ(use_stranger(i, 56), 8U);
 }
 
 TEST_F(P256TablesTest, NoStrangerTakesTheRoomOfAnEnrolledKey) {

@@ -48,7 +48,8 @@ inline constexpr std::size_t kBatchSizeMax = std::size_t{1} << 22;
 // Errors: kInvalidArgument (lengths differ, offsets decrease or pass the end, null buffer, both or
 // neither key forms, a profile or encoding the scheme does not have), kNotFound (a KeyId not in the
 // registry; the message has the index), kLimitExceeded (kBatchSizeMax), kInternal (the backend
-// failed, which says nothing about any signature).
+// failed, which says nothing about any signature). Throws std::bad_alloc where memory for the
+// batch itself is not to be had; then, too, no verdict was written.
 [[nodiscard]] Result<void> verify_batch(const Backend& backend, const VerifyBatch& batch,
                                         std::span<Verdict> verdicts);
 
