@@ -114,6 +114,10 @@ class FunctionCoder {
         out_.param_rows.push_back(rows_[function_.params[i].first_register + word]);
       }
     }
+    if (local_bytes_ > 2 * kLocalBytesMax) {
+      return line_error(function_.line, "'" + function_.name + "' has too much local memory",
+                        ErrorCode::kLimitExceeded);
+    }
     if (frame_bytes_ > kFrameBytesMax) {
       return line_error(function_.line, "'" + function_.name + "' has too many registers",
                         ErrorCode::kLimitExceeded);

@@ -27,12 +27,6 @@ std::string place_in(std::string_view kind, const std::string& name, std::uint64
          std::to_string(bytes) + " bytes), offset " + std::to_string(offset);
 }
 
-std::string thread_text(const Grid& grid, std::uint32_t thread) {
-  const Dim3& block = grid.shape.block;
-  return "(" + std::to_string(thread % block.x) + "," + std::to_string(thread / block.x % block.y) +
-         "," + std::to_string(thread / block.x / block.y) + ")";
-}
-
 // An address in a state space, or a generic one, by its window.
 struct Place {
   Space space = Space::kGlobal;
@@ -157,10 +151,10 @@ Step report_race(Warp& warp, const Op& op, unsigned lane, const Place& place, In
     text = what + " is read as constant (.nc) and this launch has written it: line " +
            std::to_string(earlier.place);
   } else {
-    text = what + ": thread " + thread_text(*warp.grid, warp.thread(lane)) + " " +
+    text = what + ": thread " + index_text(thread_index(*warp.grid, warp.thread(lane))) + " " +
            verb(intent != Intent::kRead) + " it at line " +
            std::to_string(warp.instruction(op).line) + ", thread " +
-           thread_text(*warp.grid, earlier.thread) +
+           index_text(thread_index(*warp.grid, earlier.thread)) +
            (race.other_block ? " of an earlier block " : " ") + verb(earlier.write) +
            " it at line " + std::to_string(earlier.place) + ", and nothing orders the two";
   }

@@ -134,6 +134,7 @@ struct Frame {
     std::uint32_t function = 0;
     std::uint32_t block = 0;
     std::uint32_t pc = 0;
+    bool entered = false;  // as Group's
   };
   std::vector<CacheLine> rows;
   std::uint64_t local_base = 0;  // address in local memory
@@ -152,6 +153,9 @@ struct Group {
   std::uint32_t pc = 0;
   LaneMask mask = 0;
   State state = State::kReady;
+  bool entered = false;               // the block is counted
+  std::uint32_t barrier = 0;          // kBarrier: which,
+  std::uint32_t barrier_threads = 0;  // and for how many
   [[nodiscard]] bool same_place(const Group& other) const {
     return depth == other.depth && function == other.function && pc == other.pc;
   }
@@ -256,5 +260,9 @@ enum class ParamKind : std::uint8_t { kNone, kArgument, kWords };
 [[nodiscard]] Run bind_memory(const Instruction& instruction, unsigned register_bytes,
                               ParamKind param);
 [[nodiscard]] Run bind_exchange(const Instruction& instruction);
+
+// "(x,y,z)" of a thread by its number in the block.
+[[nodiscard]] Dim3 thread_index(const Grid& grid, std::uint32_t thread);
+[[nodiscard]] std::string index_text(const Dim3& index);
 
 }  // namespace colophon::gpu_emulator
