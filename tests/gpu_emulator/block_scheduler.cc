@@ -99,7 +99,7 @@ Frame& BlockScheduler::enter(Warp& warp, const Group& at) {
     // No register's value by chance.
     std::memset(slot->rows.data(), 0xa5, code.frame_bytes);
     if (code.local_bytes != 0) {
-      slot->local_base = kLocalStride * (warp.local_frames.size() + 1);
+      slot->local_base = kLocalStride * (warp.local_frames.size() + 1) + code.local_first;
       slot->local_bytes = code.local_bytes;
       slot->local.resize(std::size_t{kLanes} * code.local_bytes, 0xcd);
       slot->local_written.resize(slot->local.size());
