@@ -152,17 +152,19 @@ bool BlockScheduler::run_warp(Warp& warp, std::uint32_t budget) {
     // Those at the same place go on together.
     Group at = *best;
     at.mask = 0;
+    Group entering = at;
     for (std::size_t i = 0; i < groups.size();) {
       Group& group = groups[i];
       if (group.state == Group::State::kBarrier || !group.same_place(at)) {
         ++i;
         continue;
       }
-      if (!group.entered && !count(warp, group)) return false;
+      if (!group.entered) entering.mask |= group.mask;
       at.mask |= group.mask;
       group = groups.back();
       groups.pop_back();
     }
+    if (entering.mask != 0 && !count(warp, entering)) return false;
     at.entered = true;
     --budget;
     if (!run_group(warp, at, budget)) return false;

@@ -204,7 +204,7 @@ TEST(PtxCallTest, ParametersAndResultsOfEverySizeArrive) {
       "ld.param.v2.u8 {%h0, %h1}, [in]; ld.param.s16 %r0, [in+2]; ld.param.u32 %r1, [in+4];\n"
       "ld.param.u64 %rd0, [in+8]; ld.param.v2.u32 {%r2, %r3}, [in+16]; ld.param.s8 %r4, [small];\n"
       "st.param.v2.b8 [out], {%h1, %h0}; st.param.b16 [out+2], %r0; st.param.u32 [out+4], %r4;\n"
-      "st.param.v2.b64 [out+8], {%rd0, %rd0}; st.param.b32 [out+16], %r3; st.param.b32 [out+20], "
+      "st.param.b64 [out+8], %rd0; st.param.b32 [out+16], %r3; st.param.b32 [out+20], "
       "%r1; ret; }\n";
   KernelRun run(
       kernel_text("mov.u64 %rd1, 0x0807060504030201;\n"
@@ -212,7 +212,8 @@ TEST(PtxCallTest, ParametersAndResultsOfEverySizeArrive) {
                   "[p+4], %rd1;\n"
                   "st.param.b64 [p+8], %rd1; st.param.v2.b32 [p+16], {33, 44}; .param .b32 s;\n"
                   "st.param.b32 [s], 0x1ff; .param .align 8 .b8 q[24]; call.uni (q), f, (p, s);\n"
-                  "ld.param.b64 %rd2, [q]; ld.param.v2.b64 {%rd3, %rd4}, [q+8]; }\n"
+                  "ld.param.b64 %rd2, [q]; ld.param.b64 %rd3, [q+8]; ld.param.v2.b32 {%r1, %r2}, "
+                  "[q+16]; mov.b64 %rd4, {%r1, %r2}; }\n"
                   "st.global.v2.u64 [%out], {%rd2, %rd3}; st.global.u64 [%out+16], %rd4;",
                   before));
   run.shape.block.x = 1;
@@ -284,10 +285,6 @@ TEST(PtxCallTest, CallsHaveTheirOwnLocalMemory) {
   KernelRun run(kernel_text(std::string(kOwnWord) + call + "st.global.u32 [%rd0], %r9;", f));
   EXPECT_EQ(run_words(run)[31], 1234U);
 
-  const std::string reader =
-      ".func f()\n{ .local .align 4 .b8 depot[8]; .reg .b32 %r<2>; .reg .pred %p; "
-      "mov.u32 %r0, %clock_free; ret; }\n";
-  (void)reader;
   const std::string stale = kernel_text(
       "call.uni f; call.uni f;",
       ".global .align 4 .u32 seen;\n.func f()\n{ .local .align 4 .b8 depot[8]; .reg .b32 %r<3>; "
@@ -436,7 +433,8 @@ TEST(PtxBarrierTest, BarriersThatSomeThreadDoesNotReachAreFound) {
 // --- exchanges -----------------------------------------------------------------------------------
 
 TEST(PtxExchangeTest, ShufflesAsTheIsaSays) {
-  std::mt19937 random(3);
+  std::mt19937 generator(3);
+  const auto random = [&] { return static_cast<std::uint32_t>(generator()); };
   for (const std::string mode : {"up", "down", "bfly", "idx"}) {
     for (int i = 0; i < 300; ++i) {
       const std::uint32_t b = i % 2 == 0 ? random() % 32 : random();
@@ -526,7 +524,8 @@ TEST(PtxExchangeTest, VotesMatchesAndReductions) {
       "st.global.v4.u32 [%rd0], {%r4, %r5, %r6, %r7}; st.global.v4.u32 [%rd0+16], {%r8, %r9, %r10, "
       "%r11}; st.global.v4.u32 [%rd0+32], {%r12, %r13, %r14, %r15}; st.global.v4.u32 [%rd0+48], "
       "{%r16, %r17, %r18, 0};"));
-  std::mt19937 random(4);
+  std::mt19937 generator(4);
+  const auto random = [&] { return static_cast<std::uint32_t>(generator()); };
   for (int i = 0; i < 60; ++i) {
     Words in(32 * 16);
     for (std::size_t lane = 0; lane < 32; ++lane) {
