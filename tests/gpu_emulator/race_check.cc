@@ -60,9 +60,11 @@ std::optional<RaceCheck::Race> RaceCheck::touch(Record& record, const Access& ac
       return std::nullopt;
     return Race{0, earlier, earlier.epoch < first_epoch_, false};
   };
-  if (auto race = against(record.write)) return race;
-  if (kind == Kind::kNonCoherentRead && record.write.epoch != 0) {
-    return Race{0, record.write, record.write.epoch < first_epoch_, true};
+  for (const Access& write : record.writes) {
+    if (auto race = against(write)) return race;
+    if (kind == Kind::kNonCoherentRead && write.epoch != 0) {
+      return Race{0, write, write.epoch < first_epoch_, true};
+    }
   }
   if (!access.write) {
     // A read takes the place of one by the same thread or one that is over; else, of one that
@@ -80,7 +82,7 @@ std::optional<RaceCheck::Race> RaceCheck::touch(Record& record, const Access& ac
   for (const Access& read : record.reads) {
     if (auto race = against(read)) return race;
   }
-  record.write = access;
+  record.writes[access.strong ? 1 : 0] = access;
   return std::nullopt;
 }
 

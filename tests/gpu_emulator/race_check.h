@@ -8,7 +8,7 @@
 // handed over by a flag is reported. A named barrier of some of a block's warps counts as one of
 // the whole block.
 //
-// Per byte the last write and two reads are remembered, reads by different warps where there are
+// Per byte the last writes and two reads are remembered, reads by different warps where there are
 // such. So a third reader of the same warp may be forgotten; what is reported is always a race.
 #pragma once
 
@@ -57,7 +57,7 @@ class RaceCheck {
  private:
   static constexpr std::uint64_t kPageBytes = 4096;
   struct Record {
-    Access write;
+    std::array<Access, 2> writes;  // [0] the last weak, [1] the last strong
     std::array<Access, 2> reads;
   };
   // Records of words of 4 bytes, of single bytes once any access is narrower.
