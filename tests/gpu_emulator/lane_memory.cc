@@ -130,6 +130,20 @@ bool find(const Warp& warp, unsigned lane, const Place& place, Target& out, bool
 bool all_written(const std::uint8_t* written, unsigned bytes) {
   return std::all_of(written, written + bytes, [](std::uint8_t byte) { return byte != 0; });
 }
+bool any_written(const std::uint8_t* written, unsigned bytes) {
+  return std::any_of(written, written + bytes, [](std::uint8_t byte) { return byte != 0; });
+}
+
+// Local memory is the compiler's own: it moves structures along with their padding, so only an
+// element of which no byte was written is none.
+bool readable(const Target& target, Space space, unsigned bytes, unsigned element) {
+  if (target.written == nullptr) return true;
+  if (space != Space::kLocal) return all_written(target.written, bytes);
+  for (unsigned at = 0; at < bytes; at += element) {
+    if (!any_written(target.written + at, element)) return false;
+  }
+  return true;
+}
 
 RaceCheck::Kind race_kind(Intent intent, Meeting meeting) {
   if (intent == Intent::kUpdate) return RaceCheck::Kind::kStrongWrite;
@@ -184,8 +198,8 @@ Step locate(Warp& warp, const Op& op, unsigned lane, std::uint64_t address, unsi
   if (intent != Intent::kRead && out.read_only) {
     return fail(FaultKind::kReadOnly, std::string(name) + " to constant memory");
   }
-  if (intent != Intent::kWrite && grid.options.check_unwritten && out.written != nullptr &&
-      !all_written(out.written, bytes)) {
+  if (intent != Intent::kWrite && grid.options.check_unwritten &&
+      !readable(out, place.space, bytes, bytes / op.vector)) {
     return fail(FaultKind::kUnwritten, std::string(name) + " of memory never written");
   }
   if (grid.races && (place.space == Space::kShared || place.space == Space::kGlobal)) {

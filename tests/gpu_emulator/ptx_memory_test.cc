@@ -401,6 +401,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"ld.shared.u32 %r1, [%rd1+4];", "never written",
             "shared memory 's' (64 bytes), offset 4"},
         Bad{"ld.local.u32 %r1, [%rd2+4];", "never written", "local memory"},
+        Bad{"st.local.u8 [%rd2+8], 1; ld.local.v2.u32 {%r1, %r2}, [%rd2+8];", "never written",
+            "local memory"},
         Bad{"ld.shared.u32 %r1, [%rd1+64];", "out of bounds",
             "shared memory 's' (64 bytes), offset 64"},
         Bad{"ld.shared.u32 %r1, [s2+-4];", "out of bounds", "shared memory 's' (64 bytes)"},
@@ -435,6 +437,17 @@ TEST(PtxMemoryTest, UnwrittenMemoryMayBeReadWhereTheLaunchSaysSo) {
   run.options.check_unwritten = false;
   run.allocate(64);
   EXPECT_EQ(outcome(run.run()), "done");
+}
+
+// Compilers move structures in local memory with their padding.
+TEST(PtxMemoryTest, PaddingInLocalMemoryMayBeRead) {
+  KernelRun run(kernel_text(
+      ".local .align 8 .b8 l[16]; st.local.u8 [l], 7; st.local.u16 [l+6], 9; ld.local.v2.u32 {%r0, "
+      "%r1}, [l]; and.b32 %r0, %r0, 255; shr.u32 %r1, %r1, 16; st.global.v2.u32 [%out], {%r0, "
+      "%r1};"));
+  run.shape.block.x = 1;
+  ASSERT_EQ(outcome(run.run(Words(2))), "done");
+  EXPECT_EQ(run.words(), (Words{7, 9}));
 }
 
 // What one block left in shared memory is nothing to the next, nor a thread's local memory.
