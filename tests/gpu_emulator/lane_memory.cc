@@ -127,8 +127,23 @@ bool find(const Warp& warp, unsigned lane, const Place& place, Target& out, bool
   }
 }
 
+// Of `bytes`, a power of two up to 32, a word at a time.
+template <class Word>
+bool all_ones(const std::uint8_t* at, unsigned bytes) {
+  for (unsigned i = 0; i < bytes; i += sizeof(Word)) {
+    Word word;
+    std::memcpy(&word, at + i, sizeof(Word));
+    if (word != static_cast<Word>(~Word{0})) return false;
+  }
+  return true;
+}
 bool all_written(const std::uint8_t* written, unsigned bytes) {
-  return std::all_of(written, written + bytes, [](std::uint8_t byte) { return byte != 0; });
+  if (bytes >= 8) return all_ones<std::uint64_t>(written, bytes);
+  if (bytes == 4) return all_ones<std::uint32_t>(written, bytes);
+  return bytes == 2 ? all_ones<std::uint16_t>(written, bytes) : *written != 0;
+}
+void set_written(std::uint8_t* written, unsigned bytes) {
+  for (unsigned i = 0; i < bytes; ++i) written[i] = 0xff;
 }
 bool any_written(const std::uint8_t* written, unsigned bytes) {
   return std::any_of(written, written + bytes, [](std::uint8_t byte) { return byte != 0; });
@@ -214,7 +229,7 @@ Step locate(Warp& warp, const Op& op, unsigned lane, std::uint64_t address, unsi
       return report_race(warp, op, lane, there, intent, *race);
     }
   }
-  if (intent != Intent::kRead && out.written != nullptr) std::memset(out.written, 0xff, bytes);
+  if (intent != Intent::kRead && out.written != nullptr) set_written(out.written, bytes);
   return Step::kNext;
 }
 

@@ -118,7 +118,7 @@ struct Grid {
   LaunchShape shape;
   LaunchOptions options;
   std::vector<std::uint8_t> arguments;
-  std::optional<RaceCheck> races;
+  RaceCheck* races = nullptr;  // null: not checked
   std::vector<SharedRegion> shared;
   Dim3 block;                 // index of the one that runs
   std::uint32_t threads = 0;  // of a block
