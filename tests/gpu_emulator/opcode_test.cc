@@ -528,6 +528,8 @@ TEST(OpcodeTest, Comparisons) {
     const std::vector<std::string> sources = {"s32", "s32", "pred"};
     check({"setp.lt.and.s32 %x, %a, %b, " + c + ";", "pred", sources,
            [=](const Inputs& in) { return std::uint64_t{less(in) && with(in)}; }});
+    check({"setp.lt.and.s32 %q|%x, %a, %b, " + c + ";", "pred", sources,
+           [=](const Inputs& in) { return std::uint64_t{!less(in) && with(in)}; }});
     check({"setp.lt.or.s32 %q|%x, %a, %b, " + c + ";", "pred", sources,
            [=](const Inputs& in) { return std::uint64_t{!less(in) || with(in)}; }});
     check({"setp.lt.xor.s32 %x|%q, %a, %b, " + c + ";", "pred", sources,
