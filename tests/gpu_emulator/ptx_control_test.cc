@@ -165,10 +165,13 @@ TEST(PtxBranchTest, RegistersKeepTheirValuesOverALoop) {
   KernelRun run(own_word(
       "mov.u32 %r9, 0; mov.u32 %r1, 0;\n"
       "again: setp.eq.u32 %p1, %r1, 0; @%p1 add.u32 %r5, %r0, 7; add.u32 %r6, %r1, 100; mul.lo.u32 "
-      "%r7, %r6, 3; add.u32 %r8, %r7, %r5; add.u32 %r9, %r9, %r8; add.u32 %r1, %r1, 1; setp.lt.u32 "
-      "%p2, %r1, 4; @%p2 bra again;"));
+      "%r7, %r6, 3; add.u32 %r8, %r7, %r5; add.u32 %r9, %r9, %r8; mul.lo.u32 %r10, %r1, "
+      "5; mul.lo.u32 %r11, %r1, 7; mul.lo.u32 %r12, %r1, 9; add.u32 %r10, %r10, %r11; add.u32 "
+      "%r10, "
+      "%r10, %r12; add.u32 %r9, %r9, %r10; add.u32 %r1, %r1, 1; setp.lt.u32 %p2, %r1, 4; @%p2 bra "
+      "again;"));
   const Words words = run_words(run);
-  for (std::uint32_t i = 0; i < 32; ++i) EXPECT_EQ(words[i], 4 * (i + 7) + 3 * 406);
+  for (std::uint32_t i = 0; i < 32; ++i) EXPECT_EQ(words[i], 4 * (i + 7) + 3 * 406 + 6 * 21);
 }
 
 // --- calls ---------------------------------------------------------------------------------------
@@ -651,7 +654,12 @@ TEST(PtxExchangeTest, ExchangesWithLanesNotThereAreFound) {
     EXPECT_NE(result.fault->message.find(wrong.message), std::string::npos)
         << result.fault->message;
   }
-  // Lanes that have returned are not waited for.
+  // Lanes that return, before or meanwhile, are not waited for.
+  KernelRun meanwhile(
+      own_word("setp.lt.u32 %p1, %r0, 3; mov.u32 %r9, 0; @%p1 bra further;\n"
+               "redux.sync.add.u32 %r9, %r0, -1; bra.uni end;\n"
+               "further: add.u32 %r9, %r9, 1; exit;\nend:"));
+  EXPECT_EQ(run_words(meanwhile)[31], 493U);
   KernelRun run(
       own_word("mov.u32 %r9, 0; setp.eq.u32 %p1, %r0, 7; @%p1 ret; redux.sync.add.u32 "
                "%r9, 1, -1;"));
