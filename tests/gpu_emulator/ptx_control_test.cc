@@ -380,10 +380,24 @@ TEST(PtxBarrierTest, BarriersCountAndCombine) {
       "200000; @%p6 add.u32 %r9, %r9, 400000; @%p7 add.u32 %r9, %r9, 800000;"));
   run.shape.block.x = 96;
   EXPECT_EQ(run_words(run, 96), Words(96, 32064 + 100000 + 200000 + 400000));
-  // One that says otherwise changes and, or and the count.
   run.shape.block.x = 100;
   const LaunchResult result = run.run(Words(100));
   EXPECT_EQ(outcome(result), "deadlock");  // of 96
+}
+
+// A warp that is not full counts as if it were.
+TEST(PtxBarrierTest, WarpsAreCountedWhole) {
+  for (const std::string barrier : {"bar.sync 0", "bar.sync 0, 128"}) {
+    KernelRun run(
+        own_word(".shared .align 4 .b8 s[400]; mov.u32 %r1, s; mad.lo.u32 %r2, %r0, 4, %r1; "
+                 "st.shared.u32 [%r2], %r0; " +
+                 barrier +
+                 "; sub.u32 %r3, 99, %r0; mad.lo.u32 %r3, %r3, 4, %r1; ld.shared.u32 %r9, "
+                 "[%r3];"));
+    run.shape.block.x = 100;
+    const Words words = run_words(run, 100);
+    for (std::uint32_t i = 0; i < 100; ++i) EXPECT_EQ(words[i], 99 - i);
+  }
 }
 
 TEST(PtxBarrierTest, PartsOfABlockMeetAtBarriersOfTheirOwn) {
