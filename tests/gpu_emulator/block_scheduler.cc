@@ -45,8 +45,7 @@ void BlockScheduler::start() {
     Warp& warp = warps_[i];
     warp.grid = &grid_;
     warp.index = i;
-    const std::uint32_t threads = std::min(kLanes, grid_.threads - i * kLanes);
-    warp.gone = threads == kLanes ? 0 : ~((LaneMask{1} << threads) - 1);
+    warp.gone = ~present(warp);
     Group all;
     all.function = entry_;
     all.mask = ~warp.gone;
@@ -54,6 +53,11 @@ void BlockScheduler::start() {
     Frame& frame = enter(warp, all);
     std::fill(frame.local_written.begin(), frame.local_written.end(), std::uint8_t{0});
   }
+}
+
+LaneMask BlockScheduler::present(const Warp& warp) const {
+  const std::uint32_t threads = std::min(kLanes, grid_.threads - warp.index * kLanes);
+  return threads == kLanes ? kAllLanes : (LaneMask{1} << threads) - 1;
 }
 
 std::optional<LaunchFault> BlockScheduler::run() {
@@ -439,7 +443,9 @@ BlockScheduler::Next BlockScheduler::wait_at_barrier(Warp& warp, Group& at, cons
       grid_.module->functions[at.function].operands_of(instruction_at(at));
   const auto* const ids = warp.row<const std::uint32_t>(op.row[1]);
   const unsigned first = lowest(taken);
-  std::uint32_t threads = grid_.threads;
+  // Whole warps are counted: one that is not full counts as if it were.
+  const auto all = static_cast<std::uint32_t>(warps_.size() * kLanes);
+  std::uint32_t threads = all;
   const auto fail = [&](FaultKind kind, const std::string& message) {
     (void)warp.fail(op, kind, first, message);
     return Next::kFault;
@@ -455,7 +461,7 @@ BlockScheduler::Next BlockScheduler::wait_at_barrier(Warp& warp, Group& at, cons
   }
   if (counted) {
     threads = warp.row<const std::uint32_t>(op.row[2])[first];
-    if (threads == 0 || threads % kLanes != 0 || threads > grid_.threads) {
+    if (threads == 0 || threads % kLanes != 0 || threads > all) {
       return fail(FaultKind::kDeadlock, "a barrier for " + std::to_string(threads) +
                                             " threads of a block of " +
                                             std::to_string(grid_.threads));
@@ -476,6 +482,7 @@ bool BlockScheduler::release_barriers(bool& released) {
     std::uint32_t come = 0;
     std::uint32_t threads = 0;
     for (Warp& warp : warps_) {
+      LaneMask waiting = 0;
       for (const Group& group : warp.groups) {
         if (group.state != Group::State::kBarrier || group.barrier != barrier) continue;
         if (threads != 0 && threads != group.barrier_threads) {
@@ -485,8 +492,11 @@ bool BlockScheduler::release_barriers(bool& released) {
           return false;
         }
         threads = group.barrier_threads;
-        come += static_cast<std::uint32_t>(std::popcount(group.mask));
+        waiting |= group.mask;
       }
+      // A thread that has returned will not come.
+      if (waiting == present(warp)) waiting = kAllLanes;
+      come += static_cast<std::uint32_t>(std::popcount(waiting));
     }
     if (threads == 0 || come != threads) continue;
     if (!release(barrier)) return false;
@@ -605,7 +615,8 @@ LaunchFault BlockScheduler::deadlock() const {
           }
         }
         report.fault.message = "waits at barrier " + std::to_string(group.barrier) + " for " +
-                               std::to_string(group.barrier_threads) + " threads; " + missing;
+                               std::to_string(std::min(group.barrier_threads, grid_.threads)) +
+                               " threads; " + missing;
       } else {
         report.fault.message = "waits for lanes of its member mask that do not come";
       }

@@ -24,6 +24,8 @@ class BlockScheduler {
   enum class Next : std::uint8_t { kRunOn, kParked, kFault };
 
   void start();
+  // The lanes that are threads of the block.
+  [[nodiscard]] LaneMask present(const Warp& warp) const;
   Frame& enter(Warp& warp, const Group& at);
   [[nodiscard]] bool count(Warp& warp, const Group& at);
 

@@ -315,6 +315,17 @@ TEST(OpcodeTest, Carries) {
   }
 }
 
+TEST(OpcodeTest, CarriesOfLanesThatAreOffStay) {
+  KernelRun run(kernel_text(
+      "mov.u32 %r0, %tid.x; and.b32 %r1, %r0, 1; setp.ne.u32 %p0, %r1, 0; mul.wide.u32 %rd0, %r0, "
+      "4; add.u64 %rd0, %out, %rd0;\n"
+      "add.cc.u32 %r2, %r0, 0xfffffff0;\n@%p0 add.cc.u32 %r3, 0, 0;\naddc.u32 %r4, 0, 0; "
+      "st.global.u32 [%rd0], %r4;"));
+  const LaunchResult result = run.run(std::vector<std::uint32_t>(32));
+  ASSERT_TRUE(result.ok()) << result.fault->message;
+  for (std::uint32_t i = 0; i < 32; ++i) EXPECT_EQ(run.words()[i], i >= 16 && i % 2 == 0 ? 1U : 0U);
+}
+
 TEST(OpcodeTest, Logic) {
   std::vector<std::string> types = kBits;
   types.push_back("pred");
@@ -528,6 +539,8 @@ TEST(OpcodeTest, Comparisons) {
     const std::vector<std::string> sources = {"s32", "s32", "pred"};
     check({"setp.lt.and.s32 %x, %a, %b, " + c + ";", "pred", sources,
            [=](const Inputs& in) { return std::uint64_t{less(in) && with(in)}; }});
+    check({"setp.lt.and.s32 %q|%x, %a, %b, " + c + ";", "pred", sources,
+           [=](const Inputs& in) { return std::uint64_t{!less(in) && with(in)}; }});
     check({"setp.lt.or.s32 %q|%x, %a, %b, " + c + ";", "pred", sources,
            [=](const Inputs& in) { return std::uint64_t{!less(in) || with(in)}; }});
     check({"setp.lt.xor.s32 %x|%q, %a, %b, " + c + ";", "pred", sources,

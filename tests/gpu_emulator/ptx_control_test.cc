@@ -159,6 +159,21 @@ TEST(PtxBranchTest, TrapsAndDivisionsByZeroAreFound) {
   }
 }
 
+// A register written by some lanes in one turn of a loop is there in the next, though no other
+// block has it.
+TEST(PtxBranchTest, RegistersKeepTheirValuesOverALoop) {
+  KernelRun run(own_word(
+      "mov.u32 %r9, 0; mov.u32 %r1, 0;\n"
+      "again: setp.eq.u32 %p1, %r1, 0; @%p1 add.u32 %r5, %r0, 7; add.u32 %r6, %r1, 100; mul.lo.u32 "
+      "%r7, %r6, 3; add.u32 %r8, %r7, %r5; add.u32 %r9, %r9, %r8; mul.lo.u32 %r10, %r1, "
+      "5; mul.lo.u32 %r11, %r1, 7; mul.lo.u32 %r12, %r1, 9; add.u32 %r10, %r10, %r11; add.u32 "
+      "%r10, "
+      "%r10, %r12; add.u32 %r9, %r9, %r10; add.u32 %r1, %r1, 1; setp.lt.u32 %p2, %r1, 4; @%p2 bra "
+      "again;"));
+  const Words words = run_words(run);
+  for (std::uint32_t i = 0; i < 32; ++i) EXPECT_EQ(words[i], 4 * (i + 7) + 3 * 406 + 6 * 21);
+}
+
 // --- calls ---------------------------------------------------------------------------------------
 
 const char kFibonacci[] =
@@ -252,11 +267,29 @@ TEST(PtxCallTest, AGuardedCallIsMadeByTheLanesOfItsGuard) {
       std::string(kOwnWord) +
           "mov.u32 %r9, 5; setp.gt.u32 %p1, %r0, 20;\n"
           "{ .param .b32 p; st.param.b32 [p], 0; .param .b32 q; st.param.b32 [q], 6;\n"
-          "@%p1 call.uni (q), f, (p); ld.param.b32 %r9, [q]; }\nst.global.u32 [%rd0], %r9;",
+          "@%p1 call.uni (q), f, (p); ld.param.b32 %r9, [q]; }\nbra.uni next; next: st.global.u32 "
+          "[%rd0], %r9;",
       ".func (.param .b32 result) f(.param .b32 n)\n{ .reg .b32 %r<2>; activemask.b32 %r0; "
       "st.param.b32 [result], %r0; ret; }\n"));
-  const Words words = run_words(run);
+  const LaunchResult result = run.run(Words(32));
+  ASSERT_TRUE(result.ok()) << result.fault->message;
+  const Words words = run.words();
   for (std::uint32_t i = 0; i < 32; ++i) EXPECT_EQ(words[i], i > 20 ? 0xffe00000U : 6U) << i;
+  // The others wait for those who call.
+  EXPECT_EQ(count_of(run.executor().module(), result.statistics, "next").warps, 1U);
+}
+
+// Two ways into a function in which all lanes meet, and each back to where it came from.
+TEST(PtxCallTest, LanesOfDifferentCallsMeetInTheFunction) {
+  const std::string call = "{ .param .b32 q; call.uni (q), f; ld.param.b32 %r9, [q]; }\n";
+  KernelRun run(kernel_text(
+      std::string(kOwnWord) + "mov.u32 %r9, 7; setp.lt.u32 %p1, %r0, 10;\n@%p1 bra one;\n" + call +
+          "add.u32 %r9, %r9, 1000; bra.uni join;\none: " + call +
+          "add.u32 %r9, %r9, 2000;\njoin: st.global.u32 [%rd0], %r9;",
+      ".func (.param .b32 result) f()\n{ .reg .b32 %r; mov.u32 %r, %tid.x; redux.sync.add.u32 %r, "
+      "%r, -1; st.param.b32 [result], %r; ret; }\n"));
+  const Words words = run_words(run);
+  for (std::uint32_t i = 0; i < 32; ++i) EXPECT_EQ(words[i], 496U + (i < 10 ? 2000 : 1000)) << i;
 }
 
 TEST(PtxCallTest, AThreadMayEndInAFunction) {
@@ -347,10 +380,24 @@ TEST(PtxBarrierTest, BarriersCountAndCombine) {
       "200000; @%p6 add.u32 %r9, %r9, 400000; @%p7 add.u32 %r9, %r9, 800000;"));
   run.shape.block.x = 96;
   EXPECT_EQ(run_words(run, 96), Words(96, 32064 + 100000 + 200000 + 400000));
-  // One that says otherwise changes and, or and the count.
   run.shape.block.x = 100;
   const LaunchResult result = run.run(Words(100));
   EXPECT_EQ(outcome(result), "deadlock");  // of 96
+}
+
+// A warp that is not full counts as if it were.
+TEST(PtxBarrierTest, WarpsAreCountedWhole) {
+  for (const std::string barrier : {"bar.sync 0", "bar.sync 0, 128"}) {
+    KernelRun run(
+        own_word(".shared .align 4 .b8 s[400]; mov.u32 %r1, s; mad.lo.u32 %r2, %r0, 4, %r1; "
+                 "st.shared.u32 [%r2], %r0; " +
+                 barrier +
+                 "; sub.u32 %r3, 99, %r0; mad.lo.u32 %r3, %r3, 4, %r1; ld.shared.u32 %r9, "
+                 "[%r3];"));
+    run.shape.block.x = 100;
+    const Words words = run_words(run, 100);
+    for (std::uint32_t i = 0; i < 100; ++i) EXPECT_EQ(words[i], 99 - i);
+  }
 }
 
 TEST(PtxBarrierTest, PartsOfABlockMeetAtBarriersOfTheirOwn) {
@@ -488,6 +535,17 @@ TEST(PtxExchangeTest, ExchangesWaitForTheirMembers) {
   for (std::uint32_t i = 0; i < 32; ++i) sum += i % 5;
   EXPECT_EQ(run_words(run), Words(32, sum));
 
+  // Also where some come back to it from further on.
+  KernelRun back(
+      own_word("mov.u32 %r1, %r0; setp.lt.u32 %p1, %r0, 3; @%p1 bra further;\n"
+               "sum: redux.sync.add.u32 %r9, %r1, -1; bra.uni end;\n"
+               "further: add.u32 %r1, %r1, 1000; bra.uni sum;\nend:"));
+  const LaunchResult result = back.run(Words(32));
+  ASSERT_TRUE(result.ok()) << result.fault->message;
+  EXPECT_EQ(back.words(), Words(32, 496 + 3000));
+  EXPECT_EQ(count_of(back.executor().module(), result.statistics, "sum").threads, 32U);
+  EXPECT_EQ(count_of(back.executor().module(), result.statistics, "end").warps, 1U);
+
   // Also where the ways to it are in different blocks of code, guarded, and in a function.
   KernelRun parted(kernel_text(
       std::string(kOwnWord) +
@@ -610,7 +668,12 @@ TEST(PtxExchangeTest, ExchangesWithLanesNotThereAreFound) {
     EXPECT_NE(result.fault->message.find(wrong.message), std::string::npos)
         << result.fault->message;
   }
-  // Lanes that have returned are not waited for.
+  // Lanes that return, before or meanwhile, are not waited for.
+  KernelRun meanwhile(
+      own_word("setp.lt.u32 %p1, %r0, 3; mov.u32 %r9, 0; @%p1 bra further;\n"
+               "redux.sync.add.u32 %r9, %r0, -1; bra.uni end;\n"
+               "further: add.u32 %r9, %r9, 1; exit;\nend:"));
+  EXPECT_EQ(run_words(meanwhile)[31], 493U);
   KernelRun run(
       own_word("mov.u32 %r9, 0; setp.eq.u32 %p1, %r0, 7; @%p1 ret; redux.sync.add.u32 "
                "%r9, 1, -1;"));
@@ -631,6 +694,24 @@ TEST(PtxCountTest, InstructionsAreCountedExactly) {
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result.statistics.warp_instructions, 3U * (2 * 3 + 2 + 2 * 2));
   EXPECT_EQ(result.statistics.thread_instructions, 3U * (40 * 3 + 10 * 2 + 40 * 2));
+}
+
+// A block in which lanes wait or call is one, however often they come back to it.
+TEST(PtxCountTest, BlocksAreCountedOnce) {
+  KernelRun run(
+      kernel_text("bra.uni body;\nbody: call.uni f; bar.sync 0; shfl.sync.bfly.b32 %r1, %r2, 1, "
+                  "31, -1; call.uni "
+                  "f; bra.uni end;\nend: membar.cta;",
+                  ".func f() { bra.uni in; in: bar.warp.sync -1; ret; }\n"));
+  run.shape.block.x = 64;
+  const LaunchResult result = run.run(Words(1));
+  ASSERT_TRUE(result.ok()) << result.fault->message;
+  for (const auto& [label, warps] :
+       {std::pair{"body", 2U}, std::pair{"in", 4U}, std::pair{"end", 2U}}) {
+    const BlockCount count = count_of(run.executor().module(), result.statistics, label);
+    EXPECT_EQ(count.warps, warps) << label;
+    EXPECT_EQ(count.threads, 32 * warps) << label;
+  }
 }
 
 TEST(PtxCountTest, CoverageNamesWhatNeverRan) {

@@ -13,13 +13,17 @@
 // trap; endless loops, by a limit on steps. A launch that fails leaves memory as it was at that
 // moment.
 //
+// Stricter than a card: a barrier waits also for threads that have returned; a shuffle that takes a
+// value from a lane not there is an error, even if the value is not used; all blocks of a launch
+// may touch the same memory only by atomics; an allocation ends where it ends.
+//
 // What this cannot show. It runs PTX: not what ptxas makes of it, nor the schedule, nor time
 // (instructions are counted as PTX has them). Memory is sequentially consistent: of the weak memory
 // model only what is formally a race is seen, and fences do nothing. Blocks never overlap, and a
 // warp is not preempted but by a seed: code that waits in a loop for another thread, which a card
-// would run, may end at the step limit here. Lanes never stand at different calls of the same
-// depth for long: reconvergence is always the best possible. Registers that were never written
-// hold whatever they hold. Registers and shared memory set no limit on how many blocks fit.
+// would run, may end at the step limit here. Lanes meet again as soon as they can, which a card
+// need not do. Registers that were never written hold whatever they hold. Registers and shared
+// memory set no limit on how many blocks run at once.
 #pragma once
 
 #include <cstdint>

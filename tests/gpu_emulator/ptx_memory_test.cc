@@ -432,6 +432,17 @@ TEST(PtxMemoryTest, FreedMemoryIsKnownAsSuch) {
       << result.fault->message;
 }
 
+TEST(PtxMemoryTest, AnAccessThatBeginsInsideMayEndOutside) {
+  KernelRun run(kernel_text("ld.global.u32 %r0, [%out+4];"));
+  run.allocate(6);
+  ASSERT_TRUE(run.memory.set(run.out, 1, 6));
+  const LaunchResult result = run.run();
+  ASSERT_EQ(outcome(result), "out of bounds");
+  EXPECT_NE(result.fault->message.find("of 4 bytes: allocation 0 ('out', 6 bytes), offset 4"),
+            std::string::npos)
+      << result.fault->message;
+}
+
 TEST(PtxMemoryTest, UnwrittenMemoryMayBeReadWhereTheLaunchSaysSo) {
   KernelRun run(kernel_text("ld.global.u32 %r0, [%out];"));
   run.options.check_unwritten = false;

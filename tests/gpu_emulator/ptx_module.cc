@@ -16,7 +16,7 @@ constexpr std::uint32_t kVariableTypes = kBits | kBytes | kIntegers | kFloats;
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : text_(text), lexer_(text), names_(module_) {}
+  explicit Parser(std::string_view text) : text_(text), lexer_(text) {}
   Result<Module> run();
 
  private:

@@ -187,6 +187,15 @@ TEST(PtxModuleTest, BlocksBeginAtLabelsAndBehindBranches) {
   EXPECT_EQ(k.branch_tables[0], (std::vector<std::uint32_t>{5, 6}));
 }
 
+TEST(PtxModuleTest, ABlockHasTheNameOfItsFirstLabel) {
+  const auto parsed = parse_module(kernel_text("first: second: membar.cta; bra second;\nthird:"));
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const Function& k = parsed->functions[0];
+  ASSERT_EQ(k.blocks.size(), 3U);
+  EXPECT_EQ(k.blocks[1].label, "first");
+  EXPECT_EQ(k.operands_of(k.instructions[k.blocks[2].first - 1])->index, 1U);
+}
+
 TEST(PtxModuleTest, NamesMeanWhatTheirScopeSays) {
   const auto parsed = parse_module(kSample);
   ASSERT_TRUE(parsed);

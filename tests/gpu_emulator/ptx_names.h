@@ -33,8 +33,6 @@ struct LabelUse {
 
 class Names {
  public:
-  explicit Names(Module& module) : module_(module) {}
-
   // Of the module.
   [[nodiscard]] Result<void> declare_global(std::string_view name, Name meaning,
                                             std::uint32_t line);
@@ -76,7 +74,6 @@ class Names {
   [[nodiscard]] Result<std::uint32_t> add_registers(Type type, std::uint64_t count,
                                                     std::uint32_t line);
 
-  Module& module_;
   std::unordered_map<std::string_view, Name> globals_;
   Function* function_ = nullptr;
   std::vector<Scope> scopes_;

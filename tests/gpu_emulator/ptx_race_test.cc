@@ -88,6 +88,15 @@ INSTANTIATE_TEST_SUITE_P(
         Trial{"a reader of the other warp alone",
               "setp.eq.u32 %p1, %r0, 40;\n@%p1 ld.shared.u32 %r4, [s];\n@%p0 st.shared.u32 [s], 1;",
               true},
+        Trial{"a reader of the other warp among many",
+              "setp.eq.u32 %p1, %r0, 40; setp.lt.u32 %p2, %r0, 5; setp.eq.u32 %p3, %r0, 2;\n@%p1 "
+              "ld.shared.u32 %r4, [s];\n@%p2 ld.shared.u32 %r4, [s];\nbar.warp.sync -1; @%p3 "
+              "st.shared.u32 [s], 1;",
+              true},
+        Trial{"the same within its warp",
+              "setp.lt.u32 %p2, %r0, 5; setp.eq.u32 %p3, %r0, 2;\n@%p2 ld.shared.u32 %r4, "
+              "[s];\nbar.warp.sync -1; @%p3 st.shared.u32 [s], 1;",
+              false},
         Trial{"a generic address for the same",
               "st.shared.u32 [%r1], 1;\ncvt.u64.u32 %rd4, %r2; "
               "cvta.shared.u64 %rd4, %rd4; ld.u32 %r4, [%rd4];",
