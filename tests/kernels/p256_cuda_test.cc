@@ -427,6 +427,26 @@ TEST(P256CudaTest, TablesAreThoseOfThePortableKernels) {
   ASSERT_EQ(gpu.table(one[0], 5, 1), whole);
 }
 
+// How the work of many keys falls on blocks and on a thread's additions.
+TEST(P256CudaTest, TablesOfAnyNumberOfKeys) {
+  Gpu gpu;
+  const std::vector<Case> cases = random_cases(39, 40);
+  std::vector<std::vector<std::uint8_t>> expected;
+  for (const Case& one : cases) {
+    expected.push_back(portable_table(one.point, 4));
+    expected.back().resize(8 * kRowBytes);
+  }
+  for (const std::size_t count : {1, 255, 256, 257, 511, 700, 1000, 1025}) {
+    std::vector<std::string> points;
+    for (std::size_t i = 0; i < count; ++i) points.push_back(cases[i % cases.size()].point);
+    const std::vector<P256CudaKey> keys = gpu.build(points, 4, 1);
+    for (std::size_t i = 0; i < count; ++i) {
+      ASSERT_EQ(gpu.table(keys[i], 4, 1), expected[i % cases.size()]) << count << " keys, " << i;
+      gpu.device().free(keys[i].table);
+    }
+  }
+}
+
 TEST(P256CudaTest, EveryBatchSizeAroundWarpsAndBlocks) {
   Gpu gpu;
   const std::vector<Case> cases = random_cases(32, 300);
@@ -536,6 +556,31 @@ TEST(P256CudaTest, LanesThatMeetAreDecidedRight) {
     const std::vector<Case> forged = forged_cases(52, 5, 8);
     EXPECT_GE(gpu.expect_right(forged, forged.size(), shape), 3);
   }
+}
+
+// What only the complete formulas decide: the sum up to some window is ± the next row.
+TEST(P256CudaTest, ManyDifferentExceptions) {
+  constexpr unsigned kBits = 5;
+  P256Forge forge(53);
+  Referee referee;
+  std::vector<Case> cases;
+  while (cases.size() < 128) {
+    const Bn u1 = forge.random_scalar();
+    const Bn u2 = forge.random_scalar();
+    const auto digits = forge.digits(u2, kBits);
+    const std::size_t window = forge.random()() % digits.size();
+    const Bn next = forge.partial(digits, kBits, window, window + 1);
+    const Bn before = forge.partial(digits, kBits, 0, window);
+    // u1 + before·d = ±next·d
+    const Bn d =
+        forge.over(u1, cases.size() % 2 == 0 ? forge.sub(next, before)
+                                             : forge.sub(forge.sub(forge.number(0), next), before));
+    ForgedSignature forged = forge.with_scalars(u1, u2, d, "window " + std::to_string(window));
+    if (cases.size() % 4 == 3) forged.public_key[0] ^= 1;  // -Q
+    cases.push_back(referee.decide(std::move(forged)));
+  }
+  Gpu gpu;
+  EXPECT_GE(gpu.expect_right(cases, cases.size(), {.key_bits = kBits}), 96);
 }
 
 // One exception among good ones leaves the others as they are, in every lane of a warp.
