@@ -90,6 +90,36 @@ class KernelRun {
   std::optional<Executor> executor_;
 };
 
+using Words = std::vector<std::uint32_t>;
+
+// %r0: the thread; %rd0: the address of its word.
+inline constexpr char kOwnWord[] =
+    "mov.u32 %r0, %tid.x; mul.wide.u32 %rd0, %r0, 4; add.u64 %rd0, %out, %rd0;\n";
+
+inline std::string own_word(const std::string& body) {
+  return kernel_text(kOwnWord + body + "\nst.global.u32 [%rd0], %r9;");
+}
+
+inline Words run_words(KernelRun& run, std::size_t count = 32) {
+  const LaunchResult result = run.run(Words(count));
+  EXPECT_TRUE(result.ok()) << (result.fault ? result.fault->message : "");
+  return run.words();
+}
+
+// How often warps and threads entered the block of a label.
+inline BlockCount count_of(const Module& module, const LaunchStatistics& statistics,
+                           const std::string& label) {
+  for (std::size_t f = 0; f < module.functions.size(); ++f) {
+    for (std::size_t b = 0; b < module.functions[f].blocks.size(); ++b) {
+      if (module.functions[f].blocks[b].label == label) {
+        return b < statistics.blocks[f].size() ? statistics.blocks[f][b] : BlockCount{};
+      }
+    }
+  }
+  ADD_FAILURE() << "no label " << label;
+  return {};
+}
+
 // The kind of fault, or none, as text for EXPECT_EQ.
 inline std::string outcome(const LaunchResult& result) {
   return result.fault ? std::string(fault_name(result.fault->kind)) : "done";

@@ -15,12 +15,6 @@
 namespace colophon::gpu_emulator {
 namespace {
 
-using Words = std::vector<std::uint32_t>;
-
-// Thread i has word i: %rd0 is its address, %r0 = i.
-const char kOwnWord[] =
-    "mov.u32 %r0, %tid.x; mul.wide.u32 %rd0, %r0, 4; add.u64 %rd0, %out, %rd0;\n";
-
 TEST(PtxMemoryTest, LoadsAreExtendedByTheirType) {
   struct Load {
     const char* text;

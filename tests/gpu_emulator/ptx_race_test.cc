@@ -12,8 +12,6 @@
 namespace colophon::gpu_emulator {
 namespace {
 
-using Words = std::vector<std::uint32_t>;
-
 // %r0: the thread; %r1: the address of its word in shared memory, which is 0; %r2: that of the word
 // `other` threads on (mod 64); %rd0, %rd2: the same in global memory.
 std::string text_with(const std::string& body, unsigned other = 1) {
