@@ -11,12 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "kernels/host_device.h"
 
-// Field elements live in registers only if every call on the way is inlined.
-#define COLOPHON_INLINE inline __attribute__((always_inline))
+// Of the compilers of a .cu file one knows no x86, and both must see the same text.
+#if defined(__x86_64__) && !defined(__CUDACC__)
+#define COLOPHON_X86_CARRIES 1
+#include <immintrin.h>
+#else
+#define COLOPHON_X86_CARRIES 0
+#endif
 
 namespace colophon::kernels {
 namespace {
@@ -26,7 +29,7 @@ __extension__ typedef unsigned __int128 Product128;
 // out = a + b + carry (0 or 1); returns the carry out.
 COLOPHON_INLINE unsigned char add_carry(unsigned char carry, uint64_t a, uint64_t b,
                                         uint64_t& out) {
-#if defined(__x86_64__)
+#if COLOPHON_X86_CARRIES
   unsigned long long sum;
   const unsigned char carry_out = _addcarry_u64(carry, a, b, &sum);
   out = sum;
@@ -41,7 +44,7 @@ COLOPHON_INLINE unsigned char add_carry(unsigned char carry, uint64_t a, uint64_
 // out = a - b - borrow (0 or 1); returns the borrow out.
 COLOPHON_INLINE unsigned char sub_borrow(unsigned char borrow, uint64_t a, uint64_t b,
                                          uint64_t& out) {
-#if defined(__x86_64__)
+#if COLOPHON_X86_CARRIES
   unsigned long long difference;
   const unsigned char borrow_out = _subborrow_u64(borrow, a, b, &difference);
   out = difference;
@@ -55,7 +58,7 @@ COLOPHON_INLINE unsigned char sub_borrow(unsigned char borrow, uint64_t a, uint6
 
 // The low word of a·b; the high one in `high`.
 COLOPHON_INLINE uint64_t mul_wide(uint64_t a, uint64_t b, uint64_t& high) {
-#if defined(__x86_64__) && defined(__BMI2__)
+#if COLOPHON_X86_CARRIES && defined(__BMI2__)
   unsigned long long top;
   const uint64_t low = _mulx_u64(a, b, &top);
   high = top;

@@ -54,15 +54,15 @@ struct Division {
 
 // The numerator of the slope of a doubling: 3x² - 3.
 template <class F>
-inline auto tangent(const typename F::template Element<1>& x) {
+COLOPHON_HOST_DEVICE inline auto tangent(const typename F::template Element<1>& x) {
   const auto square = F::carry(F::sqr(x) - F::one());
   return F::carry_reduced(square + square + square);
 }
 
 // The line with slope `slope` through p and q meets the curve a third time in -(x, y).
 template <class F>
-inline Affine<F> third_point(const typename F::template Element<2>& slope, const Affine<F>& p,
-                             const Affine<F>& q) {
+COLOPHON_HOST_DEVICE inline Affine<F> third_point(const typename F::template Element<2>& slope,
+                                                  const Affine<F>& p, const Affine<F>& q) {
   const auto x = F::carry_reduced(F::sqr(slope) - p.x - q.x);
   Affine<F> sum;
   sum.x = F::canonical(x);

@@ -8,13 +8,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/host_device.h"
+
 namespace colophon::kernels {
 
 // Of a table's windows: each further bit doubles a table and saves some of the additions.
 constexpr unsigned kWindowBitsMin = 4;
 constexpr unsigned kWindowBitsMax = 16;
-constexpr unsigned window_count(unsigned bits) { return (256 + bits - 1) / bits; }
-constexpr unsigned row_count(unsigned bits) { return 1U << (bits - 1); }  // in each
+COLOPHON_HOST_DEVICE constexpr unsigned window_count(unsigned bits) {
+  return (256 + bits - 1) / bits;
+}
+COLOPHON_HOST_DEVICE constexpr unsigned row_count(unsigned bits) {
+  return 1U << (bits - 1);
+}  // in each
 
 // Views; all memory is the caller's.
 struct EcdsaItem {

@@ -18,10 +18,14 @@
 //   F::carry(Sum<N, M>)              -> Element<N + M>, N + M <= F::kMagnitudeMax
 //   F::carry_reduced(Sum<N, M>)      -> Element<2>
 //   F::mul(Element<A>, Element<B>)   -> Element<C>: a·b/R, C = product_magnitude(A·B)
-//   F::mul_add(a, b, c, d)           -> (a·b + c·d)/R, of product_magnitude(A·B + C·D)
 //   F::sqr(Element<A>)               -> the same as mul(a, a)
+//   F::mul_minus(a, b, Sum c)        -> the same as carry(mul(a, b) - c)
+//   F::mul_sub(a, b, c, d)           -> (a·b - c·d)/R, of product_magnitude(A·B + C·D)
+//   F::sqr_minus(a, b, c)            -> Element<2>: a²/R - b - 2c
+//   F::mul_minus_sqr(a, b, c)        -> (a·b - c²)/R, and
+//   F::half(a)                       -> a/2: FieldScalar only, for twice_halved() (curve.h)
 //   F::times4(Element<M>)            -> Sum<0, 4M>
-//   F::negate_if(Mask, Element<1>)   -> Sum<1, 1>
+//   F::negate_if(Mask, Element<1>)   -> Sum<1, 1>, of an element that is not zero: a point's y
 //   F::select(Mask, a, b)            the lanes of a where the mask is set, else b
 //   F::is_zero(Sum<N, M>)            -> Mask, of the value mod m
 //   F::canonical(Element<M>)         -> Element<1>

@@ -194,6 +194,22 @@ struct FieldLanes {
     return finish<product_magnitude(A * A)>(t);
   }
 
+  template <unsigned A, unsigned B, unsigned N, unsigned M>
+  COLOPHON_INLINE static auto mul_minus(const Element<A>& a, const Element<B>& b,
+                                        const Sum<N, M>& c) {
+    return carry(mul(a, b) - c);
+  }
+  template <unsigned A, unsigned B, unsigned C, unsigned D>
+  COLOPHON_INLINE static auto mul_sub(const Element<A>& a, const Element<B>& b, const Element<C>& c,
+                                      const Element<D>& d) {
+    return mul_add(a, b, c, carry(zero() - d));
+  }
+  template <unsigned A, unsigned B, unsigned C>
+  COLOPHON_INLINE static Element<2> sqr_minus(const Element<A>& a, const Element<B>& b,
+                                              const Element<C>& c) {
+    return carry_reduced(sqr(a) - b - c - c);
+  }
+
   // --- choosing and comparing -------------------------------------------------------------------
 
   COLOPHON_INLINE static Sum<1, 1> negate_if(Mask mask, const Element<1>& a) {

@@ -93,17 +93,21 @@ struct FieldWide : SingleLane {
     row_first(t, a.word[0], b.word);
     uint64_t over = 0;
     over = reduce_row(t, over);
-#pragma GCC unroll 3
+    COLOPHON_UNROLL
     for (int i = 1; i < 4; ++i) {
       over += row(t, a.word[i], b.word);
       over = reduce_row(t, over);
     }
     return finish(t, over);
   }
-  COLOPHON_INLINE static E mul_add(const E& a, const E& b, const E& c, const E& d) {
-    return mul(a, b) + mul(c, d);
-  }
   COLOPHON_INLINE static E sqr(const E& a) { return mul(a, a); }
+  COLOPHON_INLINE static E mul_minus(const E& a, const E& b, const E& c) { return mul(a, b) - c; }
+  COLOPHON_INLINE static E mul_sub(const E& a, const E& b, const E& c, const E& d) {
+    return mul(a, b) - mul(c, d);
+  }
+  COLOPHON_INLINE static E sqr_minus(const E& a, const E& b, const E& c) {
+    return sqr(a) - b - c - c;
+  }
 
   COLOPHON_INLINE static E negate_if(Mask mask, const E& a) { return mask != 0 ? zero() - a : a; }
   COLOPHON_INLINE static E select(Mask mask, const E& a, const E& b) { return mask != 0 ? a : b; }

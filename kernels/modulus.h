@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/host_device.h"
+
 namespace colophon::kernels {
 namespace {
 
@@ -15,14 +17,14 @@ struct Words {
   uint64_t word[4];
 };
 
-constexpr bool operator==(const Words& a, const Words& b) {
+COLOPHON_HOST_DEVICE constexpr bool operator==(const Words& a, const Words& b) {
   for (int i = 0; i < 4; ++i) {
     if (a.word[i] != b.word[i]) return false;
   }
   return true;
 }
 
-constexpr bool less(const Words& a, const Words& b) {
+COLOPHON_HOST_DEVICE constexpr bool less(const Words& a, const Words& b) {
   for (int i = 4; i-- > 0;) {
     if (a.word[i] != b.word[i]) return a.word[i] < b.word[i];
   }
@@ -30,7 +32,7 @@ constexpr bool less(const Words& a, const Words& b) {
 }
 
 // a - b mod 2^256.
-constexpr Words minus(const Words& a, const Words& b) {
+COLOPHON_HOST_DEVICE constexpr Words minus(const Words& a, const Words& b) {
   Words out{};
   uint64_t borrow = 0;
   for (int i = 0; i < 4; ++i) {
@@ -42,7 +44,7 @@ constexpr Words minus(const Words& a, const Words& b) {
 }
 
 // 2a mod m, for a < m.
-constexpr Words twice_mod(const Words& a, const Words& m) {
+COLOPHON_HOST_DEVICE constexpr Words twice_mod(const Words& a, const Words& m) {
   Words out{};
   uint64_t carry = 0;
   for (int i = 0; i < 4; ++i) {
@@ -53,7 +55,7 @@ constexpr Words twice_mod(const Words& a, const Words& m) {
 }
 
 // 3a mod m, for a < m.
-constexpr Words triple_mod(const Words& a, const Words& m) {
+COLOPHON_HOST_DEVICE constexpr Words triple_mod(const Words& a, const Words& m) {
   Words out = a;
   Words sum = twice_mod(a, m);
   // sum + out = sum - (m - out), made non-negative.
@@ -61,14 +63,14 @@ constexpr Words triple_mod(const Words& a, const Words& m) {
   return less(sum, rest) ? minus(minus(sum, rest), minus(Words{}, m)) : minus(sum, rest);
 }
 
-constexpr Words power_of_two_mod(unsigned exponent, const Words& m) {
+COLOPHON_HOST_DEVICE constexpr Words power_of_two_mod(unsigned exponent, const Words& m) {
   Words out{{1, 0, 0, 0}};
   for (unsigned i = 0; i < exponent; ++i) out = twice_mod(out, m);
   return out;
 }
 
 // a/2 mod m, for a < m, m odd.
-constexpr Words half_mod(const Words& a, const Words& m) {
+COLOPHON_HOST_DEVICE constexpr Words half_mod(const Words& a, const Words& m) {
   Words out = a;
   uint64_t carry = 0;
   if ((a.word[0] & 1) != 0) {
@@ -85,7 +87,7 @@ constexpr Words half_mod(const Words& a, const Words& m) {
 }
 
 // -1/m mod 2^64, m odd (Newton: each step doubles the number of right bits).
-constexpr uint64_t negative_inverse(uint64_t m) {
+COLOPHON_HOST_DEVICE constexpr uint64_t negative_inverse(uint64_t m) {
   uint64_t inverse = m;  // right in three bits
   for (int i = 0; i < 5; ++i) inverse *= 2 - m * inverse;
   return ~inverse + 1;
@@ -98,14 +100,14 @@ struct Limbs52 {
 
 constexpr uint64_t kMask52 = (uint64_t{1} << 52) - 1;
 
-constexpr Limbs52 limbs_of(const Words& a) {
+COLOPHON_HOST_DEVICE constexpr Limbs52 limbs_of(const Words& a) {
   return {{a.word[0] & kMask52, (a.word[0] >> 52 | a.word[1] << 12) & kMask52,
            (a.word[1] >> 40 | a.word[2] << 24) & kMask52,
            (a.word[2] >> 28 | a.word[3] << 36) & kMask52, a.word[3] >> 16}};
 }
 
 // a·factor, below 2^260.
-constexpr Limbs52 times(const Limbs52& a, uint64_t factor) {
+COLOPHON_HOST_DEVICE constexpr Limbs52 times(const Limbs52& a, uint64_t factor) {
   Limbs52 out{};
   uint64_t carry = 0;
   for (int i = 0; i < 5; ++i) {

@@ -27,7 +27,13 @@ struct SingleLane {
     }
   }
   COLOPHON_INLINE static Mask less_than(const Word word[4], const Words& bound) {
-    return less({{word[0], word[1], word[2], word[3]}}, bound) ? 1 : 0;
+    Mask below = 0;
+    COLOPHON_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const bool is_equal = word[i] == bound.word[i];
+      below = word[i] < bound.word[i] || (is_equal && below != 0) ? 1 : 0;
+    }
+    return below;
   }
   COLOPHON_INLINE static Word bits(const Word word[4], unsigned at, unsigned count) {
     const unsigned index = at / 64;

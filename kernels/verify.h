@@ -67,7 +67,8 @@ struct Verifier {
 
   // Calls read(item) for the lanes of vector v.
   template <class Read>
-  static void each_lane(const EcdsaItem* items, size_t count, size_t v, Read read) {
+  COLOPHON_HOST_DEVICE static void each_lane(const EcdsaItem* items, size_t count, size_t v,
+                                             Read read) {
     for (size_t lane = 0; lane < kLanes; ++lane) {
       const size_t i = v * kLanes + lane;
       read(lane, items[i < count ? i : count - 1]);
@@ -76,7 +77,7 @@ struct Verifier {
 
   // --- arithmetic mod n --------------------------------------------------------------------------
 
-  static OrderElement constant(const Words& value) {
+  COLOPHON_HOST_DEVICE static OrderElement constant(const Words& value) {
     Word word[4];
     for (int i = 0; i < 4; ++i) word[i] = N::splat(value.word[i]);
     return N::from_words(word);
@@ -151,21 +152,22 @@ struct Verifier {
   // --- x(R) = r mod n ----------------------------------------------------------------------------
 
   // Lanes in which X/D is r or r + n. r + n is below p for one r in 2^128.
-  static Mask matches(const Word r[4], const Element<2>& x, const Element<2>& d) {
+  COLOPHON_HOST_DEVICE static Mask matches(const Word r[4], const Element<2>& x,
+                                           const Element<2>& d) {
     const auto residue = F::mul(F::from_words(r), F::square_of_r());
     Mask valid = F::is_zero(F::mul(residue, d) - x);
     const Mask small = F::less_than(r, minus(C::Prime::kModulus, C::Order::kModulus));
     if (small != 0) {
-      Word word[4];
-      for (int i = 0; i < 4; ++i) word[i] = F::splat(C::Order::kModulus.word[i]);
-      const auto n = F::mul(F::from_words(word), F::square_of_r());
+      constexpr Words order = C::Order::kModulus;
+      const auto n = montgomery(order);
       const Mask second = F::is_zero(F::mul(F::carry_reduced(residue + n), d) - x);
       valid = static_cast<Mask>(valid | (small & second));
     }
     return valid;
   }
 
-  static void write_verdicts(size_t v, size_t count, Mask valid, uint8_t* out) {
+  COLOPHON_HOST_DEVICE static void write_verdicts(size_t v, size_t count, Mask valid,
+                                                  uint8_t* out) {
     for (size_t lane = 0; lane < kLanes && v * kLanes + lane < count; ++lane) {
       out[v * kLanes + lane] = static_cast<uint8_t>(valid >> lane & 1);
     }
@@ -391,8 +393,8 @@ struct Verifier {
     }
   }
 
-  static void load_numbers(const EcdsaItem* items, size_t count, size_t at_signature,
-                           Word word[4]) {
+  COLOPHON_HOST_DEVICE static void load_numbers(const EcdsaItem* items, size_t count,
+                                                size_t at_signature, Word word[4]) {
     const uint8_t* number[kLanes];
     each_lane(items, count, 0, [&](size_t lane, const EcdsaItem& item) {
       number[lane] = item.signature + at_signature;
@@ -401,7 +403,7 @@ struct Verifier {
   }
 
   // Coordinates into Montgomery form.
-  static Affine<F> load_point(const EcdsaItem* items, size_t count, size_t v) {
+  COLOPHON_HOST_DEVICE static Affine<F> load_point(const EcdsaItem* items, size_t count, size_t v) {
     const uint8_t* number[kLanes];
     Word word[4];
     Affine<F> point;
@@ -416,13 +418,14 @@ struct Verifier {
     return point;
   }
 
-  static Element<2> montgomery(const Words& value) {
+  COLOPHON_HOST_DEVICE static Element<2> montgomery(const Words& value) {
     Word word[4];
     for (int i = 0; i < 4; ++i) word[i] = F::splat(value.word[i]);
     return F::mul(F::from_words(word), F::square_of_r());
   }
 
-  static void verify_complete_vector(const EcdsaItem* items, size_t count, uint8_t* valid) {
+  COLOPHON_HOST_DEVICE static void verify_complete_vector(const EcdsaItem* items, size_t count,
+                                                          uint8_t* valid) {
     Word r[4];
     Word s[4];
     Word e[4];
@@ -440,10 +443,13 @@ struct Verifier {
     N::to_words(N::canonical(N::mul(N::from_words(e), over_s)), u1);
     N::to_words(N::canonical(N::mul(N::from_words(r), over_s)), u2);
 
-    const Element<2> b = montgomery(C::kB);
+    constexpr Words b_number = C::kB;
+    constexpr Words gx = C::kGx;
+    constexpr Words gy = C::kGy;
+    const Element<2> b = montgomery(b_number);
     const Affine<F> key = load_point(items, count, 0);
     const Projective<F> infinity{F::zero(), F::one(), F::zero()};
-    const Projective<F> g{montgomery(C::kGx), montgomery(C::kGy), F::one()};
+    const Projective<F> g{montgomery(gx), montgomery(gy), F::one()};
     const Projective<F> q{key.x, key.y, F::one()};
     const Projective<F> both = add_complete(g, q, b);
     Projective<F> sum = infinity;

@@ -65,8 +65,12 @@ struct FieldTiny {
   static E canonical(E a) { return a; }
   static E times4(E a) { return {4 * a.value % P::kModulus.word[0]}; }
   static E mul(E a, E b) { return {a.value * b.value % P::kModulus.word[0]}; }
-  static E mul_add(E a, E b, E c, E d) { return mul(a, b) + mul(c, d); }
   static E sqr(E a) { return mul(a, a); }
+  static E mul_minus(E a, E b, E c) { return mul(a, b) - c; }
+  static E mul_sub(E a, E b, E c, E d) { return mul(a, b) - mul(c, d); }
+  static E sqr_minus(E a, E b, E c) { return sqr(a) - b - c - c; }
+  static E mul_minus_sqr(E a, E b, E c) { return mul(a, b) - sqr(c); }
+  static E half(E a) { return {(a.value % 2 == 0 ? a.value : a.value + P::kModulus.word[0]) / 2}; }
   static E negate_if(Mask mask, E a) { return mask != 0 ? zero() - a : a; }
   static E select(Mask mask, E a, E b) { return mask != 0 ? a : b; }
   static Mask is_zero(E a) { return a.value == 0 ? 1 : 0; }
@@ -191,6 +195,7 @@ TYPED_TEST(CurveExhaustiveTest, ZeroStaysZero) {
       const kernels::Xyzz<Field> nothing{Number{x}, Number{y}, Number{0}, Number{0}};
       const kernels::Jacobian<Field> nowhere{Number{x}, Number{y}, Number{0}};
       EXPECT_EQ(kernels::twice(nowhere).z, Number{0});
+      EXPECT_EQ(kernels::twice_halved(nowhere).z, Number{0});
       for (const auto& q : this->points_) {
         if (!q) continue;
         kernels::Xyzz<Field> sums[1] = {nothing};
@@ -215,6 +220,7 @@ TYPED_TEST(CurveExhaustiveTest, DoublingIsRightForEveryPoint) {
       const auto scaled = this->xyzz(*p, Number{z});
       const kernels::Jacobian<Field> jacobian{scaled.x, scaled.y, Number{z}};
       ASSERT_TRUE(this->same(this->affine(kernels::twice(jacobian)), this->sum(p, p)));
+      ASSERT_TRUE(this->same(this->affine(kernels::twice_halved(jacobian)), this->sum(p, p)));
     }
   }
 }

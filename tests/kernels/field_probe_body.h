@@ -21,6 +21,9 @@ void load(const uint64_t (*number)[4], typename F::Word word[4]) {
 }
 
 template <class F>
+constexpr bool kHasHalf = requires(typename F::template Element<1> a) { F::half(a); };
+
+template <class F>
 void run(FieldOp op, const uint64_t (*a_number)[4], const uint64_t (*b_number)[4],
          uint64_t (*out)[4]) {
   typename F::Word word[4];
@@ -52,16 +55,27 @@ void run(FieldOp op, const uint64_t (*a_number)[4], const uint64_t (*b_number)[4
       return store(F::mul(a, b));
     case FieldOp::kSqr:
       return store(F::sqr(a));
-    case FieldOp::kMulAdd:
-      return store(F::mul_add(a, b, b, F::carry(a + b)));
+    case FieldOp::kMulMinus:
+      return store(F::mul_minus(a, b, a));
+    case FieldOp::kMulSub:
+      return store(F::mul_sub(a, b, b, F::carry(a + b)));
+    case FieldOp::kHalf:
+    case FieldOp::kMulMinusSqr:
+      if constexpr (kHasHalf<F>) {
+        store(op == FieldOp::kHalf ? F::half(a) : F::mul_minus_sqr(a, b, a));
+      }
+      return;
     case FieldOp::kAdd:
       return store(F::carry(a + b));
     case FieldOp::kSub:
       return store(F::carry(a - b));
+    case FieldOp::kSqrMinus:
     case FieldOp::kAddReduced:
     case FieldOp::kSubReduced:
       if constexpr (F::Modulus::kModulus == kernels::P256Prime::kModulus) {
-        store(op == FieldOp::kAddReduced ? F::carry_reduced(a + b) : F::carry_reduced(a - b));
+        store(op == FieldOp::kSqrMinus     ? F::sqr_minus(a, b, F::carry(a + b))
+              : op == FieldOp::kAddReduced ? F::carry_reduced(a + b)
+                                           : F::carry_reduced(a - b));
       }
       return;
     case FieldOp::kWideSum:
@@ -69,6 +83,7 @@ void run(FieldOp op, const uint64_t (*a_number)[4], const uint64_t (*b_number)[4
     case FieldOp::kWideProduct:
       return store(F::mul(F::carry(F::times4(a)), F::carry(F::times4(b))));
     case FieldOp::kNegateIf:
+      odd = static_cast<typename F::Mask>(odd & ~F::is_zero(a));
       return store(F::carry(F::negate_if(odd, F::canonical(a))));
     case FieldOp::kSelect:
       return store(F::select(odd, b, a));
@@ -92,6 +107,7 @@ constexpr FieldProbe probe(const char* name, unsigned limb_bits) {
           F::kRadixBits,
           {P::kModulus.word[0], P::kModulus.word[1], P::kModulus.word[2], P::kModulus.word[3]},
           P::kModulus == kernels::P256Prime::kModulus,
+          kHasHalf<F>,
           run<F>};
 }
 

@@ -60,17 +60,28 @@ class Reference {
         return number_of(product(*a, *b).get());
       case FieldOp::kSqr:
         return number_of(product(*a, *a).get());
-      case FieldOp::kMulAdd: {
+      case FieldOp::kMulMinus:
+        return number_of(sub(*product(*a, *b), *a).get());
+      case FieldOp::kMulSub: {
         const Bn sum = add(*a, *b);
-        return number_of(add(*product(*a, *b), *product(*b, *sum)).get());
+        return number_of(sub(*product(*a, *b), *product(*b, *sum)).get());
       }
+      case FieldOp::kSqrMinus: {
+        const Bn sum = add(*a, *b);
+        return number_of(sub(*sub(*product(*a, *a), *b), *add(*sum, *sum)).get());
+      }
+      case FieldOp::kHalf:
+        if (BN_is_odd(a.get())) BN_add(a.get(), a.get(), modulus_.get());
+        BN_rshift1(out.get(), a.get());
+        return number_of(out.get());
+      case FieldOp::kMulMinusSqr:
+        return number_of(sub(*product(*a, *b), *product(*a, *a)).get());
       case FieldOp::kAdd:
       case FieldOp::kAddReduced:
         return number_of(add(*a, *b).get());
       case FieldOp::kSub:
       case FieldOp::kSubReduced:
-        BN_mod_sub(out.get(), a.get(), b.get(), modulus_.get(), context_.get());
-        return number_of(out.get());
+        return number_of(sub(*a, *b).get());
       case FieldOp::kWideSum: {
         BN_mul_word(a.get(), 6);
         BN_mul_word(b.get(), 2);
@@ -115,6 +126,11 @@ class Reference {
     Bn out(BN_new());
     BN_mod_mul(out.get(), &a, &b, modulus_.get(), context_.get());
     BN_mod_mul(out.get(), out.get(), inverse_of_r_.get(), modulus_.get(), context_.get());
+    return out;
+  }
+  Bn sub(const BIGNUM& a, const BIGNUM& b) const {
+    Bn out(BN_new());
+    BN_mod_sub(out.get(), &a, &b, modulus_.get(), context_.get());
     return out;
   }
   Bn add(const BIGNUM& a, const BIGNUM& b) const {
@@ -176,8 +192,10 @@ void compare(const FieldProbe& probe, const std::vector<std::pair<Number, Number
     }
     for (int code = 0; code < static_cast<int>(FieldOp::kCount); ++code) {
       const auto op = static_cast<FieldOp>(code);
-      if ((op == FieldOp::kAddReduced || op == FieldOp::kSubReduced) && !probe.has_reduced)
-        continue;
+      const bool is_reduced =
+          op == FieldOp::kAddReduced || op == FieldOp::kSubReduced || op == FieldOp::kSqrMinus;
+      if (is_reduced && !probe.has_reduced) continue;
+      if ((op == FieldOp::kHalf || op == FieldOp::kMulMinusSqr) && !probe.has_half) continue;
       std::vector<Number> out(probe.lanes);
       const auto rows = [](auto& numbers) {
         return reinterpret_cast<std::uint64_t(*)[4]>(numbers.data());
@@ -235,7 +253,7 @@ TEST_P(FieldTest, AgreesWithBignumOnRandomNumbers) {
 
 INSTANTIATE_TEST_SUITE_P(All, FieldTest,
                          testing::Values(&kWidePrime, &kWideOrder, &kScalarPrime, &kScalarOrder,
-                                         &kLanesPrime, &kLanesOrder),
+                                         &kScalarWidePrime, &kLanesPrime, &kLanesOrder),
                          [](const auto& instance) {
                            std::string name;
                            for (const char c : std::string(instance.param->name)) {

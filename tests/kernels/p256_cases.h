@@ -126,6 +126,9 @@ inline std::vector<Case> forged_cases(std::uint64_t seed, unsigned key_bits,
   const Bn one = forge.number(1);
   const Bn minus_one = forge.sub(zero, one);
   for (int i = 0; i < 4; ++i) add(forge.with_x_over_n("x in [n, p)"));
+  add(forge.with_x_over_n(zero, "x in [n, p), u1 = 0"));
+  add(forge.with_x_below_p("x just below p"));
+  all.push_back(forge.with_x_wrapped("r + n just not below p"));
   add(forge.with_scalars(zero, forge.random_scalar(), forge.random_scalar(), "u1 = 0"));
   add(forge.with_scalars(zero, one, forge.random_scalar(), "u1 = 0, u2 = 1"));
   for (const Bn* key : {&one, &minus_one}) {

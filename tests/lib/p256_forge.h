@@ -136,23 +136,31 @@ class P256Forge {
   // A valid signature whose sum has x in [n, p), so that r = x - n. The key's logarithm is
   // nobody's.
   ForgedSignature with_x_over_n(std::string what) {
+    return with_x_over_n(random_scalar(), std::move(what));
+  }
+  ForgedSignature with_x_over_n(const Bn& u1, std::string what) {
     Bn x(BN_dup(n()));
     BN_add_word(x.get(), random_() % 1000);
-    Point sum(EC_POINT_new(group_.get()));
-    while (EC_POINT_set_compressed_coordinates(group_.get(), sum.get(), x.get(), 0,
-                                               context_.get()) != 1) {
-      BN_add_word(x.get(), 1);
-    }
-    Bn r(BN_new());
-    BN_sub(r.get(), x.get(), n());
-    const Bn u1 = random_scalar();
-    const Bn u2 = random_scalar();
-    // Q = (R - u1·G)/u2.
-    const Bn over_u2 = over(number(1), u2);
-    const Bn minus_u1 = sub(number(0), mul(u1, over_u2));
-    Point key(EC_POINT_new(group_.get()));
-    EC_POINT_mul(group_.get(), key.get(), minus_u1.get(), sum.get(), over_u2.get(), context_.get());
-    return finish(r, u1, u2, encode(key), std::move(what));
+    Point sum = point_with_x(x, BN_add_word);
+    BN_sub(x.get(), x.get(), n());
+    return with_sum(sum, x, u1, std::move(what));
+  }
+  // The same with x as near to p as a point is.
+  ForgedSignature with_x_below_p(std::string what) {
+    Bn x(BN_dup(p()));
+    BN_sub_word(x.get(), 1);
+    Point sum = point_with_x(x, BN_sub_word);
+    BN_sub(x.get(), x.get(), n());
+    return with_sum(sum, x, random_scalar(), std::move(what));
+  }
+  // Not valid: r + n is x mod p, but not below p. The smallest such r.
+  ForgedSignature with_x_wrapped(std::string what) {
+    Bn x(BN_new());
+    BN_zero(x.get());
+    Point sum = point_with_x(x, BN_add_word);
+    BN_add(x.get(), x.get(), p());
+    BN_sub(x.get(), x.get(), n());
+    return with_sum(sum, x, random_scalar(), std::move(what));
   }
 
   // Not valid: u1·G + u2·Q is the infinity.
@@ -169,6 +177,26 @@ class P256Forge {
     Bn out(BN_new());
     operation(out.get(), a.get(), b.get(), n(), context_.get());
     return out;
+  }
+
+  // The first point from x on; x becomes its x.
+  Point point_with_x(Bn& x, int (*step)(BIGNUM*, BN_ULONG)) {
+    Point point(EC_POINT_new(group_.get()));
+    while (EC_POINT_set_compressed_coordinates(group_.get(), point.get(), x.get(), 0,
+                                               context_.get()) != 1) {
+      step(x.get(), 1);
+    }
+    return point;
+  }
+
+  // Whose verification comes to `sum`, by the key (sum - u1·G)/u2.
+  ForgedSignature with_sum(const Point& sum, const Bn& r, const Bn& u1, std::string what) {
+    const Bn u2 = random_scalar();
+    const Bn over_u2 = over(number(1), u2);
+    const Bn minus_u1 = sub(number(0), mul(u1, over_u2));
+    Point key(EC_POINT_new(group_.get()));
+    EC_POINT_mul(group_.get(), key.get(), minus_u1.get(), sum.get(), over_u2.get(), context_.get());
+    return finish(r, u1, u2, encode(key), std::move(what));
   }
 
   // s = r/u2, e = u1·s.
