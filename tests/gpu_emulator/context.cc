@@ -277,10 +277,15 @@ cudaError_t Context::free(Lock& lock, DevicePointer base) {
   const std::uint64_t bytes = found->bytes;
   wait_for_users(lock, "cudaFree", [&](const Work& work) { return work.uses(base, bytes); });
   if (broken_ != cudaSuccess) return broken_;
-  const std::scoped_lock guard(memory_mutex_);
-  if (allocations_.erase(base) == 0) return cudaErrorInvalidValue;  // freed by two threads
-  (void)memory_.free(base);
+  if (allocated(base) == nullptr) return cudaErrorInvalidValue;  // freed by two threads
+  discard(base);
   return cudaSuccess;
+}
+
+void Context::discard(DevicePointer base) {
+  if (allocations_.erase(base) == 0) return;
+  const std::scoped_lock guard(memory_mutex_);
+  (void)memory_.free(base);
 }
 
 cudaError_t Context::allocate_pinned(std::uint64_t bytes, void** out) {
@@ -463,10 +468,7 @@ WorkQueue::Decision Context::decide(const Op& op) {
   if (work.kind == Work::Kind::kAllocate) {
     if (Allocated* const allocation = allocated(work.to)) allocation->usable = true;
   }
-  if (work.kind == Work::Kind::kFree && allocations_.erase(work.to) != 0) {
-    const std::scoped_lock guard(memory_mutex_);
-    (void)memory_.free(work.to);
-  }
+  if (work.kind == Work::Kind::kFree) discard(work.to);
   return {};
 }
 

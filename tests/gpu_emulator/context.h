@@ -125,6 +125,7 @@ class Context {
   };
   [[nodiscard]] cudaError_t allocate(std::uint64_t bytes, bool stream_ordered, DevicePointer& out);
   [[nodiscard]] cudaError_t free(Lock& lock, DevicePointer base);
+  void discard(DevicePointer base);  // nothing uses it
   [[nodiscard]] cudaError_t allocate_pinned(std::uint64_t bytes, void** out);
   [[nodiscard]] cudaError_t register_pinned(void* base, std::uint64_t bytes);
   // Allocated (`owned`) or registered memory.

@@ -46,7 +46,7 @@ class DeviceWords {
   }
   explicit DeviceWords(const Words& from) : DeviceWords(from.size()) {
     EXPECT_CUDA(cudaMemcpy(words_, from.data(), bytes_, cudaMemcpyHostToDevice));
-    EXPECT_CUDA(cudaDeviceSynchronize());
+    EXPECT_CUDA(cudaStreamSynchronize(nullptr));
   }
   DeviceWords(const DeviceWords&) = delete;
   DeviceWords& operator=(const DeviceWords&) = delete;

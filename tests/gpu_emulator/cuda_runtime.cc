@@ -635,11 +635,16 @@ cudaError_t cudaMallocAsync(void** out, size_t bytes, cudaStream_t stream) {
     if (const cudaError_t error = context.allocate(bytes, true, base); error != cudaSuccess) {
       return error;
     }
-    *out = reinterpret_cast<void*>(base);
     Work work(Work::Kind::kAllocate, kCall);
     work.to = base;
     work.bytes = bytes;
-    return context.submit(*on, std::move(work));
+    const cudaError_t error = context.submit(*on, std::move(work));
+    if (error == cudaSuccess) {
+      *out = reinterpret_cast<void*>(base);
+    } else {
+      context.discard(base);
+    }
+    return error;
   });
 }
 

@@ -85,7 +85,7 @@ struct Settings {
   std::uint64_t memory_bytes = std::uint64_t{8} << 30;
   std::uint64_t memory_taken = 0;  // of them, by others
   std::uint32_t multiprocessors = 4;
-  std::uint32_t registers = 96;  // a thread of any kernel, for occupancy
+  std::uint32_t registers = 64;  // a thread of any kernel, for occupancy
   LaunchOptions launch;          // launch.seed: mixed with `seed` and the number of the launch
   bool check_unwritten_copies = true;  // copying to the host what was never written is a finding
   bool print = true;                   // findings, to stderr, as they come
