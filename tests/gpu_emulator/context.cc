@@ -101,7 +101,7 @@ bool in_host_function() { return host_function_runs; }
 Context& Context::get() {
   static Context* const context = [] {
     auto* const made = new Context;
-    std::atexit([] { get().unload(); });
+    std::atexit([] { (void)get().unload(); });
     pthread_atfork(nullptr, nullptr, [] { get().forked(); });
     return made;
   }();
@@ -179,7 +179,6 @@ void Context::power_cycle(Lock& lock, const Settings& settings) {
 
 // What cudaDeviceReset destroys; `all`: that and what it leaves, too.
 void Context::clear(bool all) {
-  const std::scoped_lock guard(memory_mutex_);
   loaded_.clear();
   for (auto at = allocations_.begin(); at != allocations_.end();) {
     if (all || !at->second.stream_ordered) {
@@ -202,15 +201,16 @@ void Context::clear(bool all) {
   table_.forget_attributes();
 }
 
-void Context::remove_module(ModuleId module) {
+void Context::remove_module(Lock& lock, ModuleId module) {
+  queue_.settle(lock);
   table_.remove_module(module);
-  const std::scoped_lock guard(memory_mutex_);
   loaded_.erase(module);
 }
 
-void Context::unload() {
-  if (forked_ || unloaded_.exchange(true)) return;
-  queue_.stop();
+bool Context::unload() {
+  if (forked_) return false;
+  if (!unloaded_.exchange(true)) queue_.stop();
+  return true;
 }
 
 Holdings Context::holdings() const {
@@ -234,10 +234,11 @@ std::uint64_t Context::free_bytes() const {
   return settings_.memory_bytes - std::min(used, settings_.memory_bytes);
 }
 
-cudaError_t Context::allocate(std::uint64_t bytes, bool stream_ordered, DevicePointer& out) {
+cudaError_t Context::allocate(Lock& lock, std::uint64_t bytes, bool stream_ordered,
+                              DevicePointer& out) {
+  queue_.settle(lock);
   const std::uint64_t free = free_bytes();
   if (bytes > free || in_pages(bytes) > free) return cudaErrorMemoryAllocation;
-  const std::scoped_lock guard(memory_mutex_);
   const Result<DevicePointer> base = memory_.allocate(bytes);
   if (!base) return cudaErrorMemoryAllocation;
   allocations_[*base] = {.bytes = bytes,
@@ -276,6 +277,7 @@ cudaError_t Context::free(Lock& lock, DevicePointer base) {
   }
   const std::uint64_t bytes = found->bytes;
   wait_for_users(lock, "cudaFree", [&](const Work& work) { return work.uses(base, bytes); });
+  queue_.settle(lock);
   if (broken_ != cudaSuccess) return broken_;
   if (allocated(base) == nullptr) return cudaErrorInvalidValue;  // freed by two threads
   discard(base);
@@ -284,7 +286,6 @@ cudaError_t Context::free(Lock& lock, DevicePointer base) {
 
 void Context::discard(DevicePointer base) {
   if (allocations_.erase(base) == 0) return;
-  const std::scoped_lock guard(memory_mutex_);
   (void)memory_.free(base);
 }
 
@@ -346,15 +347,15 @@ bool Context::check_range(std::string_view call, DevicePointer base, std::uint64
 
 // --- kernels and symbols -------------------------------------------------------------------------
 
-Result<const Context::Loaded*> Context::load(const FatBinary& binary) {
+Result<const Context::Loaded*> Context::load(Lock& lock, const FatBinary& binary) {
   if (module_of_change_ != table_.last_change()) module_of_.clear();
   auto known = module_of_.find(&binary);
   if (known == module_of_.end() || !loaded_.contains(known->second)) {
     COLOPHON_TRY_ASSIGN(const LoadedText text, table_.find_module(binary));
     module_of_change_ = table_.last_change();
     known = module_of_.insert_or_assign(&binary, text.id).first;
+    queue_.settle(lock);
     if (!loaded_.contains(text.id)) {
-      const std::scoped_lock guard(memory_mutex_);
       const std::uint64_t before = memory_.bytes_used();
       COLOPHON_TRY_ASSIGN(Executor executor, Executor::load(Module(*text.module), memory_));
       loaded_[text.id] = {.module = text.module,
@@ -365,8 +366,8 @@ Result<const Context::Loaded*> Context::load(const FatBinary& binary) {
   return &loaded_[known->second];
 }
 
-cudaError_t Context::find(const Kernel& kernel, Found& out) {
-  const Result<const Loaded*> loaded = load(*kernel.binary);
+cudaError_t Context::find(Lock& lock, const Kernel& kernel, Found& out) {
+  const Result<const Loaded*> loaded = load(lock, *kernel.binary);
   if (!loaded) {
     find_fault(Finding::Kind::kDeviceFault,
                "kernel '" + kernel.name + "': " + loaded.error().message);
@@ -385,8 +386,8 @@ cudaError_t Context::find(const Kernel& kernel, Found& out) {
   return out.entry == nullptr ? cudaErrorInvalidDeviceFunction : cudaSuccess;
 }
 
-cudaError_t Context::find(const Symbol& symbol, DeviceVariable& out) {
-  const Result<const Loaded*> loaded = load(*symbol.binary);
+cudaError_t Context::find(Lock& lock, const Symbol& symbol, DeviceVariable& out) {
+  const Result<const Loaded*> loaded = load(lock, *symbol.binary);
   if (!loaded) {
     find_fault(Finding::Kind::kDeviceFault,
                "variable '" + symbol.name + "': " + loaded.error().message);
@@ -494,11 +495,8 @@ cudaError_t Context::run(Op& op) {
 cudaError_t Context::run_kernel(const Work& work) {
   LaunchOptions options = settings_.launch;
   options.seed ^= Seeded(settings_.seed + ++launches_).next();
-  LaunchResult result;
-  {
-    const std::scoped_lock guard(memory_mutex_);
-    result = work.executor->launch_packed(*work.entry, work.shape, work.arguments, options);
-  }
+  const LaunchResult result =
+      work.executor->launch_packed(*work.entry, work.shape, work.arguments, options);
   if (result.fault) find_fault(Finding::Kind::kDeviceFault, result.fault->message);
 
   const std::scoped_lock guard(findings_mutex_);
@@ -520,31 +518,27 @@ cudaError_t Context::run_copy(Op& op) {
   const Work& work = op.work;
   check_watched(op);
   Result<void> done;
-  {
-    const std::scoped_lock guard(memory_mutex_);
-    switch (work.kind) {
-      case Work::Kind::kCopyToDevice:
-        done =
-            memory_.write(work.to, work.staged ? work.staged->data() : work.host_from, work.bytes);
-        break;
-      case Work::Kind::kCopyToHost:
-        done = memory_.read(work.host_to, work.from, work.bytes);
-        break;
-      case Work::Kind::kCopyOnDevice:
-        done = memory_.copy(work.to, work.from, work.bytes);
-        break;
-      default:
-        done = memory_.set(work.to, work.value, work.bytes);
-        break;
+  switch (work.kind) {
+    case Work::Kind::kCopyToDevice:
+      done = memory_.write(work.to, work.staged ? work.staged->data() : work.host_from, work.bytes);
+      break;
+    case Work::Kind::kCopyToHost:
+      done = memory_.read(work.host_to, work.from, work.bytes);
+      break;
+    case Work::Kind::kCopyOnDevice:
+      done = memory_.copy(work.to, work.from, work.bytes);
+      break;
+    default:
+      done = memory_.set(work.to, work.value, work.bytes);
+      break;
+  }
+  if (!done && work.kind == Work::Kind::kCopyToHost &&
+      memory_.read(work.host_to, work.from, work.bytes, Unwritten::kAllow)) {
+    // Rubbish, but no error of CUDA's.
+    if (settings_.check_unwritten_copies) {
+      find_fault(Finding::Kind::kDeviceFault, describe(work) + ": " + done.error().message);
     }
-    if (!done && work.kind == Work::Kind::kCopyToHost &&
-        memory_.read(work.host_to, work.from, work.bytes, Unwritten::kAllow)) {
-      // Rubbish, but no error of CUDA's.
-      if (settings_.check_unwritten_copies) {
-        find_fault(Finding::Kind::kDeviceFault, describe(work) + ": " + done.error().message);
-      }
-      return cudaSuccess;
-    }
+    return cudaSuccess;
   }
   if (done) return cudaSuccess;
   find_fault(Finding::Kind::kDeviceFault, describe(work) + ": " + done.error().message);

@@ -4,9 +4,9 @@
 // calls themselves, with what they check of their arguments, are in cuda_runtime.cc and
 // cuda_streams.cc.
 //
-// Everything is protected by the queue's mutex (a Lock is held where one is asked for), but the
-// findings and statistics, which have one of their own, and device memory: its bytes are touched
-// with `memory_mutex_`, which what runs on the device holds; its allocations change with both.
+// Everything is protected by the queue's mutex (all but the findings' and statistics' functions are
+// called with it), but findings and statistics, which have one of their own, and device memory:
+// what runs uses it without. So allocations change only when nothing runs (WorkQueue::settle).
 #pragma once
 
 #include <driver_types.h>
@@ -123,9 +123,10 @@ class Context {
     std::uint64_t bytes = 0;
     std::unique_ptr<std::uint8_t[]> owned;  // null: registered
   };
-  [[nodiscard]] cudaError_t allocate(std::uint64_t bytes, bool stream_ordered, DevicePointer& out);
+  [[nodiscard]] cudaError_t allocate(Lock& lock, std::uint64_t bytes, bool stream_ordered,
+                                     DevicePointer& out);
   [[nodiscard]] cudaError_t free(Lock& lock, DevicePointer base);
-  void discard(DevicePointer base);  // nothing uses it
+  void discard(DevicePointer base);  // while nothing runs
   [[nodiscard]] cudaError_t allocate_pinned(std::uint64_t bytes, void** out);
   [[nodiscard]] cudaError_t register_pinned(void* base, std::uint64_t bytes);
   // Allocated (`owned`) or registered memory.
@@ -143,8 +144,8 @@ class Context {
     const Function* entry = nullptr;
     std::shared_ptr<const Module> module;
   };
-  [[nodiscard]] cudaError_t find(const Kernel& kernel, Found& out);
-  [[nodiscard]] cudaError_t find(const Symbol& symbol, DeviceVariable& out);
+  [[nodiscard]] cudaError_t find(Lock& lock, const Kernel& kernel, Found& out);
+  [[nodiscard]] cudaError_t find(Lock& lock, const Symbol& symbol, DeviceVariable& out);
 
   // --- streams
   // Null, with a finding: no such stream.
@@ -155,8 +156,6 @@ class Context {
   [[nodiscard]] cudaError_t submit(Stream& stream, Work work, OpPtr* out = nullptr);
   [[nodiscard]] cudaError_t wait(Lock& lock, const OpPtr& op);
   [[nodiscard]] cudaError_t wait_for_all(Lock& lock);
-  // The legacy stream, and all that its next work would wait for.
-  [[nodiscard]] cudaError_t wait_for_legacy(Lock& lock);
   // A call that must not be made while a stream is captured: cudaSuccess if none is.
   [[nodiscard]] cudaError_t refuse_in_capture(const Stream* stream = nullptr);
 
@@ -182,10 +181,10 @@ class Context {
 
   // --- control
   void power_cycle(Lock& lock, const Settings& settings);
-  void remove_module(ModuleId module);
+  void remove_module(Lock& lock, ModuleId module);
   [[nodiscard]] FaultPlan& plan() { return plan_; }
   [[nodiscard]] Holdings holdings() const;
-  void unload();  // the process ends
+  bool unload();  // the process ends; false: it is another one, forked
   void forked() { forked_ = true; }
 
   Handles<cudaEvent_t, Event> events;
@@ -224,12 +223,11 @@ class Context {
   // Puts a planned fault of a call or of work into effect.
   void meet(const FaultPlan::Met& met);
   void clear(bool all);
-  [[nodiscard]] cudaError_t wait_for(Lock& lock, const std::vector<OpPtr>& ops);
   [[nodiscard]] std::vector<OpPtr> order_of(const Stream& stream) const;
   // True if there is one: it is captured no more.
   [[nodiscard]] bool capturing_blocking_stream();
   [[nodiscard]] bool holds_capture(const Capture& capture) const;
-  [[nodiscard]] Result<const Loaded*> load(const FatBinary& binary);
+  [[nodiscard]] Result<const Loaded*> load(Lock& lock, const FatBinary& binary);
   [[nodiscard]] std::string describe(const Work& work) const;
 
   Settings settings_;
@@ -244,7 +242,6 @@ class Context {
   std::atomic<bool> forked_ = false;
 
   DeviceMemory memory_{std::uint64_t{1} << 52};  // the limit is ours, see free_bytes()
-  std::mutex memory_mutex_;
   std::map<DevicePointer, Allocated> allocations_;
   std::map<std::uintptr_t, Pinned> pinned_;
   std::map<ModuleId, Loaded> loaded_;

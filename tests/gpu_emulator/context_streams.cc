@@ -123,18 +123,13 @@ cudaError_t Context::wait(Lock& lock, const OpPtr& op) {
   return broken_ != cudaSuccess ? broken_ : error;
 }
 
-cudaError_t Context::wait_for(Lock& lock, const std::vector<OpPtr>& ops) {
-  for (const OpPtr& op : ops) {
+cudaError_t Context::wait_for_all(Lock& lock) {
+  const std::vector<OpPtr> all = queue_.pending();
+  for (const OpPtr& op : all) {
     if (const cudaError_t error = wait(lock, op); error != cudaSuccess) return error;
   }
   return cudaSuccess;
 }
-
-cudaError_t Context::wait_for_all(Lock& lock) {
-  return wait_for(lock, std::vector<OpPtr>(queue_.pending()));
-}
-
-cudaError_t Context::wait_for_legacy(Lock& lock) { return wait_for(lock, order_of(*legacy_)); }
 
 cudaError_t Context::refuse_in_capture(const Stream* stream) {
   bool refused = false;

@@ -58,7 +58,7 @@ Result<ModuleId> add_module(std::string text) {
 void remove_module(ModuleId module) {
   Context& context = Context::get();
   Lock lock = context.lock();
-  context.remove_module(module);
+  context.remove_module(lock, module);
 }
 
 bool embed_module(std::string_view text) {

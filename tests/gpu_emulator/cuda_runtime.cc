@@ -9,13 +9,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <climits>
-#include <cstdio>
 #include <cstring>
 #include <utility>
 
 #include "tests/gpu_emulator/cuda_errors.h"
 #include "tests/gpu_emulator/cuda_registration.h"
+#include "tests/gpu_emulator/device_properties.h"
 #include "tests/gpu_emulator/runtime_call.h"
 
 namespace colophon::gpu_emulator {
@@ -24,148 +23,6 @@ namespace {
 constexpr int kRuntimeVersion = CUDART_VERSION;
 constexpr int kLeastPriority = 0;
 constexpr int kGreatestPriority = -5;
-constexpr int kGridMax = 65535;  // y and z
-
-// --- the device ----------------------------------------------------------------------------------
-
-// Of compute capability 9.0 ("CUDA C++ Programming Guide", technical specifications), but for what
-// Settings say.
-cudaDeviceProp device_properties(const Settings& settings) {
-  cudaDeviceProp device;
-  std::memset(&device, 0, sizeof(device));
-  std::snprintf(device.name, sizeof(device.name), "Colophon GPU emulator");
-  std::memcpy(device.uuid.bytes, "colophon-gpu-0", 14);
-  device.totalGlobalMem = settings.memory_bytes;
-  device.sharedMemPerBlock = 48 * 1024;
-  device.regsPerBlock = 65536;
-  device.warpSize = 32;
-  device.memPitch = INT_MAX;
-  device.maxThreadsPerBlock = kThreadsMax;
-  device.maxThreadsDim[0] = 1024;
-  device.maxThreadsDim[1] = 1024;
-  device.maxThreadsDim[2] = 64;
-  device.maxGridSize[0] = INT_MAX;
-  device.maxGridSize[1] = kGridMax;
-  device.maxGridSize[2] = kGridMax;
-  device.totalConstMem = 64 * 1024;
-  device.major = 9;
-  device.minor = 0;
-  device.textureAlignment = 512;
-  device.multiProcessorCount = static_cast<int>(settings.multiprocessors);
-  device.concurrentKernels = 1;
-  device.asyncEngineCount = 3;
-  device.unifiedAddressing = 1;
-  device.memoryBusWidth = 5120;
-  device.l2CacheSize = 50 << 20;
-  device.maxThreadsPerMultiProcessor = 2048;
-  device.streamPrioritiesSupported = 1;
-  device.sharedMemPerMultiprocessor = 228 * 1024;
-  device.regsPerMultiprocessor = 65536;
-  device.sharedMemPerBlockOptin = kSharedBytesMax;
-  device.maxBlocksPerMultiProcessor = 32;
-  device.reservedSharedMemPerBlock = 1024;
-  device.hostRegisterSupported = 1;
-  device.memoryPoolsSupported = 1;
-  return device;
-}
-
-bool device_attribute(const cudaDeviceProp& device, cudaDeviceAttr attribute, int& value) {
-  switch (attribute) {
-    case cudaDevAttrMaxThreadsPerBlock:
-      value = device.maxThreadsPerBlock;
-      return true;
-    case cudaDevAttrMaxBlockDimX:
-    case cudaDevAttrMaxBlockDimY:
-    case cudaDevAttrMaxBlockDimZ:
-      value = device.maxThreadsDim[attribute - cudaDevAttrMaxBlockDimX];
-      return true;
-    case cudaDevAttrMaxGridDimX:
-    case cudaDevAttrMaxGridDimY:
-    case cudaDevAttrMaxGridDimZ:
-      value = device.maxGridSize[attribute - cudaDevAttrMaxGridDimX];
-      return true;
-    case cudaDevAttrMaxSharedMemoryPerBlock:
-      value = static_cast<int>(device.sharedMemPerBlock);
-      return true;
-    case cudaDevAttrTotalConstantMemory:
-      value = static_cast<int>(device.totalConstMem);
-      return true;
-    case cudaDevAttrWarpSize:
-      value = device.warpSize;
-      return true;
-    case cudaDevAttrMaxRegistersPerBlock:
-      value = device.regsPerBlock;
-      return true;
-    case cudaDevAttrClockRate:
-      value = 1'980'000;  // kHz; an H100's
-      return true;
-    case cudaDevAttrMemoryClockRate:
-      value = 2'619'000;
-      return true;
-    case cudaDevAttrMultiProcessorCount:
-      value = device.multiProcessorCount;
-      return true;
-    case cudaDevAttrGlobalMemoryBusWidth:
-      value = device.memoryBusWidth;
-      return true;
-    case cudaDevAttrL2CacheSize:
-      value = device.l2CacheSize;
-      return true;
-    case cudaDevAttrMaxThreadsPerMultiProcessor:
-      value = device.maxThreadsPerMultiProcessor;
-      return true;
-    case cudaDevAttrAsyncEngineCount:
-      value = device.asyncEngineCount;
-      return true;
-    case cudaDevAttrComputeCapabilityMajor:
-      value = device.major;
-      return true;
-    case cudaDevAttrComputeCapabilityMinor:
-      value = device.minor;
-      return true;
-    case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
-      value = static_cast<int>(device.sharedMemPerMultiprocessor);
-      return true;
-    case cudaDevAttrMaxRegistersPerMultiprocessor:
-      value = device.regsPerMultiprocessor;
-      return true;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-      value = static_cast<int>(device.sharedMemPerBlockOptin);
-      return true;
-    case cudaDevAttrMaxBlocksPerMultiprocessor:
-      value = device.maxBlocksPerMultiProcessor;
-      return true;
-    case cudaDevAttrReservedSharedMemoryPerBlock:
-      value = static_cast<int>(device.reservedSharedMemPerBlock);
-      return true;
-    case cudaDevAttrConcurrentKernels:
-    case cudaDevAttrGpuOverlap:
-    case cudaDevAttrUnifiedAddressing:
-    case cudaDevAttrStreamPrioritiesSupported:
-    case cudaDevAttrHostRegisterSupported:
-    case cudaDevAttrMemoryPoolsSupported:
-      value = 1;
-      return true;
-    case cudaDevAttrKernelExecTimeout:
-    case cudaDevAttrIntegrated:
-    case cudaDevAttrCanMapHostMemory:
-    case cudaDevAttrComputeMode:
-    case cudaDevAttrEccEnabled:
-    case cudaDevAttrPciBusId:
-    case cudaDevAttrPciDeviceId:
-    case cudaDevAttrPciDomainId:
-    case cudaDevAttrManagedMemory:
-    case cudaDevAttrPageableMemoryAccess:
-    case cudaDevAttrConcurrentManagedAccess:
-    case cudaDevAttrCanUseHostPointerForRegisteredMem:
-    case cudaDevAttrCooperativeLaunch:
-    case cudaDevAttrClusterLaunch:
-      value = 0;
-      return true;
-    default:
-      return false;
-  }
-}
 
 // --- kernels -------------------------------------------------------------------------------------
 
@@ -206,8 +63,8 @@ std::vector<std::uint8_t> pack(const Function& entry, void* const* arguments) {
   return packed;
 }
 
-cudaError_t launch(Context& context, const Kernel* kernel, dim3 grid, dim3 block, void** arguments,
-                   size_t shared, cudaStream_t stream) {
+cudaError_t launch(Context& context, Lock& lock, const Kernel* kernel, dim3 grid, dim3 block,
+                   void** arguments, size_t shared, cudaStream_t stream) {
   constexpr std::string_view kCall = "cudaLaunchKernel";
   const std::shared_ptr<Stream> on = context.stream(kCall, stream);
   if (!on) return cudaErrorInvalidResourceHandle;
@@ -216,7 +73,8 @@ cudaError_t launch(Context& context, const Kernel* kernel, dim3 grid, dim3 block
     return cudaErrorInvalidDeviceFunction;
   }
   Context::Found found;
-  if (const cudaError_t error = context.find(*kernel, found); error != cudaSuccess) return error;
+  if (const cudaError_t error = context.find(lock, *kernel, found); error != cudaSuccess)
+    return error;
   const LaunchShape shape = {.grid = {grid.x, grid.y, grid.z},
                              .block = {block.x, block.y, block.z},
                              .dynamic_shared_bytes = static_cast<std::uint32_t>(shared)};
@@ -349,12 +207,13 @@ cudaError_t set(Context& context, std::string_view call_name, void* to, int valu
 }
 
 // Where `offset` bytes behind the beginning of a variable are; they and `bytes` more are inside.
-cudaError_t symbol_address(Context& context, const void* symbol, size_t bytes, size_t offset,
-                           void** out) {
+cudaError_t symbol_address(Context& context, Lock& lock, const void* symbol, size_t bytes,
+                           size_t offset, void** out) {
   const Symbol* const known = context.table().symbol(symbol);
   if (known == nullptr) return cudaErrorInvalidSymbol;
   DeviceVariable variable;
-  if (const cudaError_t error = context.find(*known, variable); error != cudaSuccess) return error;
+  if (const cudaError_t error = context.find(lock, *known, variable); error != cudaSuccess)
+    return error;
   if (offset > variable.bytes || bytes > variable.bytes - offset) return cudaErrorInvalidValue;
   *out = reinterpret_cast<void*>(variable.address + offset);
   return cudaSuccess;
@@ -364,7 +223,7 @@ cudaError_t copy_to_symbol(Context& context, Lock& lock, const CopyCall& how, co
                            const void* from, size_t bytes, size_t offset, cudaMemcpyKind kind,
                            cudaStream_t stream) {
   void* to = nullptr;
-  const cudaError_t error = symbol_address(context, symbol, bytes, offset, &to);
+  const cudaError_t error = symbol_address(context, lock, symbol, bytes, offset, &to);
   if (error != cudaSuccess) return error;
   return copy(context, lock, how, to, from, bytes, kind, stream);
 }
@@ -378,11 +237,13 @@ struct CallConfiguration {
 thread_local std::vector<CallConfiguration> call_configurations;
 
 // Fills `out` when there is such a kernel.
-cudaError_t attributes_of(Context& context, const void* function, cudaFuncAttributes* out) {
+cudaError_t attributes_of(Context& context, Lock& lock, const void* function,
+                          cudaFuncAttributes* out) {
   const Kernel* const kernel = context.table().kernel(function);
   if (kernel == nullptr) return cudaErrorInvalidDeviceFunction;
   Context::Found found;
-  if (const cudaError_t error = context.find(*kernel, found); error != cudaSuccess) return error;
+  if (const cudaError_t error = context.find(lock, *kernel, found); error != cudaSuccess)
+    return error;
   std::memset(out, 0, sizeof(*out));
   out->sharedSizeBytes = found.executor->static_shared_bytes(*found.entry);
   out->maxThreadsPerBlock = threads_max(*found.entry);
@@ -394,10 +255,10 @@ cudaError_t attributes_of(Context& context, const void* function, cudaFuncAttrib
   return cudaSuccess;
 }
 
-cudaError_t occupancy(Context& context, const void* function, int threads, size_t shared,
-                      int* out) {
+cudaError_t occupancy(Context& context, Lock& lock, const void* function, int threads,
+                      size_t shared, int* out) {
   cudaFuncAttributes attributes;
-  if (const cudaError_t error = attributes_of(context, function, &attributes);
+  if (const cudaError_t error = attributes_of(context, lock, function, &attributes);
       error != cudaSuccess) {
     return error;
   }
@@ -431,7 +292,7 @@ void __cudaRegisterFatBinaryEnd(void**) {}
 // Called when the process ends, and then there is no device any more.
 void __cudaUnregisterFatBinary(void** handle) {
   Context& context = Context::get();
-  context.unload();
+  if (!context.unload()) return;
   const Lock lock = context.lock();
   context.table().remove_binary(reinterpret_cast<FatBinary*>(handle));
 }
@@ -478,16 +339,16 @@ cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* host_function) {
 
 cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments,
                                size_t shared, cudaStream_t stream) {
-  return call("cudaLaunchKernel", [&](Context& context, Lock&) {
-    return launch(context, context.table().from_handle(kernel), grid, block, arguments, shared,
-                  stream);
+  return call("cudaLaunchKernel", [&](Context& context, Lock& lock) {
+    return launch(context, lock, context.table().from_handle(kernel), grid, block, arguments,
+                  shared, stream);
   });
 }
 
 cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments,
                              size_t shared, cudaStream_t stream) {
-  return call("cudaLaunchKernel", [&](Context& context, Lock&) {
-    return launch(context, context.table().kernel(function), grid, block, arguments, shared,
+  return call("cudaLaunchKernel", [&](Context& context, Lock& lock) {
+    return launch(context, lock, context.table().kernel(function), grid, block, arguments, shared,
                   stream);
   });
 }
@@ -615,11 +476,11 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 }
 
 cudaError_t cudaMalloc(void** out, size_t bytes) {
-  return call("cudaMalloc", [&](Context& context, Lock&) {
+  return call("cudaMalloc", [&](Context& context, Lock& lock) {
     if (out == nullptr) return cudaErrorInvalidValue;
     if (const cudaError_t error = context.refuse_in_capture(); error != cudaSuccess) return error;
     DevicePointer base = 0;
-    const cudaError_t error = bytes == 0 ? cudaSuccess : context.allocate(bytes, false, base);
+    const cudaError_t error = bytes == 0 ? cudaSuccess : context.allocate(lock, bytes, false, base);
     if (error == cudaSuccess) *out = reinterpret_cast<void*>(base);
     return error;
   });
@@ -627,12 +488,12 @@ cudaError_t cudaMalloc(void** out, size_t bytes) {
 
 cudaError_t cudaMallocAsync(void** out, size_t bytes, cudaStream_t stream) {
   constexpr const char* kCall = "cudaMallocAsync";
-  return call("cudaMallocAsync", [&](Context& context, Lock&) {
+  return call("cudaMallocAsync", [&](Context& context, Lock& lock) {
     if (out == nullptr || bytes == 0) return cudaErrorInvalidValue;
     const std::shared_ptr<Stream> on = context.stream(kCall, stream);
     if (!on) return cudaErrorInvalidResourceHandle;
     DevicePointer base = 0;
-    if (const cudaError_t error = context.allocate(bytes, true, base); error != cudaSuccess) {
+    if (const cudaError_t error = context.allocate(lock, bytes, true, base); error != cudaSuccess) {
       return error;
     }
     Work work(Work::Kind::kAllocate, kCall);
@@ -759,15 +620,16 @@ cudaError_t cudaMemcpyFromSymbol(void* to, const void* symbol, size_t bytes, siz
                                  cudaMemcpyKind kind) {
   return call("cudaMemcpyFromSymbol", [&](Context& context, Lock& lock) {
     void* from = nullptr;
-    const cudaError_t error = symbol_address(context, symbol, bytes, offset, &from);
+    const cudaError_t error = symbol_address(context, lock, symbol, bytes, offset, &from);
     if (error != cudaSuccess) return error;
     return copy(context, lock, {"cudaMemcpyFromSymbol", true}, to, from, bytes, kind, nullptr);
   });
 }
 
 cudaError_t cudaGetSymbolAddress(void** out, const void* symbol) {
-  return call("cudaGetSymbolAddress",
-              [&](Context& context, Lock&) { return symbol_address(context, symbol, 0, 0, out); });
+  return call("cudaGetSymbolAddress", [&](Context& context, Lock& lock) {
+    return symbol_address(context, lock, symbol, 0, 0, out);
+  });
 }
 
 cudaError_t cudaMemset(void* to, int value, size_t bytes) {
@@ -786,20 +648,21 @@ cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stre
 // --- kernels -------------------------------------------------------------------------------------
 
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* function) {
-  return call("cudaFuncGetAttributes", [&](Context& context, Lock&) {
+  return call("cudaFuncGetAttributes", [&](Context& context, Lock& lock) {
     if (attributes == nullptr) return cudaErrorInvalidValue;
-    return attributes_of(context, function, attributes);
+    return attributes_of(context, lock, function, attributes);
   });
 }
 
 cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
-  return call("cudaFuncSetAttribute", [&](Context& context, Lock&) {
+  return call("cudaFuncSetAttribute", [&](Context& context, Lock& lock) {
     Kernel* const kernel = context.table().kernel(function);
     if (kernel == nullptr) return cudaErrorInvalidDeviceFunction;
     if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return cudaSuccess;  // a hint
     if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaErrorNotSupported;
     Context::Found found;
-    if (const cudaError_t error = context.find(*kernel, found); error != cudaSuccess) return error;
+    if (const cudaError_t error = context.find(lock, *kernel, found); error != cudaSuccess)
+      return error;
     if (value < 0 ||
         static_cast<std::uint64_t>(value) + found.executor->static_shared_bytes(*found.entry) >
             kSharedBytesMax) {
@@ -814,9 +677,9 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks,
                                                                    const void* function,
                                                                    int threads, size_t shared,
                                                                    unsigned) {
-  return call("cudaOccupancyMaxActiveBlocksPerMultiprocessor", [&](Context& context, Lock&) {
+  return call("cudaOccupancyMaxActiveBlocksPerMultiprocessor", [&](Context& context, Lock& lock) {
     if (blocks == nullptr) return cudaErrorInvalidValue;
-    return occupancy(context, function, threads, shared, blocks);
+    return occupancy(context, lock, function, threads, shared, blocks);
   });
 }
 

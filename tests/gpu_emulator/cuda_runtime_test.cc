@@ -15,6 +15,7 @@
 
 #include "tests/gpu_emulator/cuda_errors.h"
 #include "tests/gpu_emulator/cuda_program.h"
+#include "tests/gpu_emulator/cuda_registration.h"
 
 namespace colophon::gpu_emulator::test {
 namespace {
@@ -444,6 +445,31 @@ TEST_F(CudaTest, AModuleAddedLaterTakesItsKernelsOver) {
   store(y.get(), 2);
   EXPECT_EQ(y.read(), Words{2});
   remove_module(*part);
+}
+
+// What nvcc's code does, by hand, for an object whose PTX nobody embedded.
+TEST_F(CudaTest, AKernelWithoutAModuleCannotBeLaunched) {
+  static const char host_function = 0;
+  char name[] = "kernel_of_no_module";
+  void** const handle = __cudaRegisterFatBinary(nullptr);
+  __cudaRegisterFunction(handle, &host_function, name, name, -1, nullptr, nullptr, nullptr, nullptr,
+                         nullptr);
+  __cudaRegisterFatBinaryEnd(handle);
+  cudaKernel_t kernel = nullptr;
+  EXPECT_CUDA(__cudaGetKernel(&kernel, &host_function));
+  EXPECT_EQ(__cudaLaunchKernel(kernel, dim3(1), dim3(1), nullptr, 0, nullptr),
+            cudaErrorInvalidDeviceFunction);
+  EXPECT_NE(last_device_fault()->find("no module has all"), std::string::npos);
+  embed_module(
+      ".version 9.0\n.target sm_90\n.address_size 64\n"
+      ".visible .entry kernel_of_no_module() {\n\tnonsense.b32 %r1;\n}\n");
+  EXPECT_EQ(__cudaLaunchKernel(kernel, dim3(1), dim3(1), nullptr, 0, nullptr), cudaErrorInvalidPtx);
+  EXPECT_NE(last_device_fault()->find("nonsense"), std::string::npos) << *last_device_fault();
+  // All others run as before.
+  const DeviceWords y(counting(1));
+  store(y.get(), 41);
+  EXPECT_EQ(y.read(), Words{41});
+  EXPECT_EQ(__cudaGetKernel(&kernel, &kMiB), cudaErrorInvalidDeviceFunction);
 }
 
 // --- processes -----------------------------------------------------------------------------------

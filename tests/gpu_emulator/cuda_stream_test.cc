@@ -174,6 +174,7 @@ TEST_F(CudaTest, TheSeedChoosesTheOrder) {
   std::set<std::string> seen;
   for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
     const std::string order = interleaving(seed);
+    EXPECT_EQ(order, interleaving(seed)) << "and the same again";
     EXPECT_EQ(order.size(), 6U);
     EXPECT_LT(order.find('a'), order.find('b'));
     EXPECT_LT(order.find('b'), order.find('c'));

@@ -72,8 +72,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
     const std::shared_ptr<Stream> stream = context.stream("cudaStreamSynchronize", handle);
     if (!stream) return cudaErrorInvalidResourceHandle;
     const cudaError_t error = context.refuse_in_capture(stream.get());
-    if (error != cudaSuccess) return error;
-    return stream->legacy ? context.wait_for_legacy(lock) : context.wait(lock, stream->tail);
+    return error == cudaSuccess ? context.wait(lock, stream->tail) : error;
   });
 }
 

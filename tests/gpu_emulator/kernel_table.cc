@@ -58,10 +58,10 @@ Kernel* KernelTable::from_handle(const void* handle) const {
 
 Result<ModuleId> KernelTable::add_module(std::string text) {
   COLOPHON_TRY_ASSIGN(Module module, parse_module(text));
-  texts_.push_back({.unparsed = {},
-                    .id = ++last_change_,
-                    .module = std::make_shared<const Module>(std::move(module))});
-  return texts_.back().id;
+  Text& added = texts_.emplace_back();
+  added.id = ++last_change_;
+  added.module = std::make_shared<const Module>(std::move(module));
+  return added.id;
 }
 
 void KernelTable::embed_module(std::string_view text) { texts_.emplace_back().unparsed = text; }
@@ -71,23 +71,29 @@ void KernelTable::remove_module(ModuleId module) {
   ++last_change_;
 }
 
-Result<void> KernelTable::parse_embedded() {
+void KernelTable::parse_embedded() {
   for (Text& text : texts_) {
-    if (text.module) continue;
-    COLOPHON_TRY_ASSIGN(Module module, parse_module(text.unparsed));
+    if (text.module || text.error) continue;
+    Result<Module> module = parse_module(text.unparsed);
     text.id = ++last_change_;
-    text.module = std::make_shared<const Module>(std::move(module));
+    if (module) {
+      text.module = std::make_shared<const Module>(std::move(module).value());
+    } else {
+      text.error = std::move(module).error();
+    }
   }
-  return {};
 }
 
 Result<LoadedText> KernelTable::find_module(const FatBinary& binary) {
-  COLOPHON_TRY(parse_embedded());
+  parse_embedded();
   for (auto text = texts_.rbegin(); text != texts_.rend(); ++text) {
-    if (std::ranges::all_of(binary.names,
-                            [&](const std::string& name) { return has(*text->module, name); })) {
+    const auto has_it = [&](const std::string& name) { return has(*text->module, name); };
+    if (text->module && std::ranges::all_of(binary.names, has_it)) {
       return LoadedText{text->id, text->module};
     }
+  }
+  for (const Text& text : texts_) {
+    if (text.error) return *text.error;
   }
   return make_error(ErrorCode::kNotFound,
                     "no module has all that an object registered: " +

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -59,7 +60,7 @@ class KernelTable {
   void remove_module(ModuleId module);
 
   // The module for what this binary registered. Errors: kNotFound (none has it all), or
-  // parse_module's for an embedded text.
+  // parse_module's if there is an embedded text that cannot be read.
   [[nodiscard]] Result<LoadedText> find_module(const FatBinary& binary);
   // Rises whenever a module is added or removed.
   [[nodiscard]] ModuleId last_change() const { return last_change_; }
@@ -70,9 +71,10 @@ class KernelTable {
   struct Text {
     std::string_view unparsed;  // embedded, not yet needed
     ModuleId id = 0;
-    std::shared_ptr<const Module> module;
+    std::shared_ptr<const Module> module;  // null: not parsed, or not to be parsed
+    std::optional<Error> error;
   };
-  [[nodiscard]] Result<void> parse_embedded();
+  void parse_embedded();
 
   std::vector<std::unique_ptr<FatBinary>> binaries_;
   std::unordered_map<const void*, std::unique_ptr<Kernel>> kernels_;  // by host function

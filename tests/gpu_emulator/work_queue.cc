@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint64_t kAllOfIt = UINT64_MAX;  // credit
 constexpr std::uint64_t kPauseUsMax = 200;      // Pace::kFree, now and again
+constexpr std::chrono::milliseconds kHostFunctionPatience(1);
 
 bool overlap(std::uint64_t a, std::uint64_t a_bytes, std::uint64_t b, std::uint64_t b_bytes) {
   return a < b + b_bytes && b < a + a_bytes;
@@ -98,12 +99,23 @@ void WorkQueue::step(Lock& lock, bool poll) {
   if (grant == 0) return;
   credit_ = std::max(credit_, grant);
   wake_.notify_one();
-  // Not for a host function: it may need a lock that this thread holds.
-  done_.wait(lock, [&] {
-    if (running_) return running_->work.kind == Work::Kind::kHostFunction;
-    return credit_ == 0 || ready_.empty();
-  });
-  if (!running_) credit_ = 0;
+  while (running_ || (credit_ != 0 && !ready_.empty())) {
+    if (!runs_host_function()) {
+      done_.wait(lock);
+      continue;
+    }
+    // Not for ever: it may need a lock that this thread holds.
+    const OpPtr function = running_;
+    if (!done_.wait_for(lock, kHostFunctionPatience, [&] { return running_ != function; })) return;
+  }
+  credit_ = 0;
+}
+
+void WorkQueue::settle(Lock& lock) {
+  ++settling_;
+  done_.wait(lock, [&] { return !running_ || runs_host_function(); });
+  --settling_;
+  wake_.notify_one();
 }
 
 void WorkQueue::stop() {
@@ -124,7 +136,7 @@ void WorkQueue::stop() {
 // --- the thread ----------------------------------------------------------------------------------
 
 bool WorkQueue::may_run() const {
-  if (ready_.empty()) return false;
+  if (ready_.empty() || settling_ != 0) return false;
   if (pace_ == Pace::kFree || credit_ != 0) return true;
   if (std::ranges::any_of(waited_, [](const OpPtr& op) { return !op->done; })) return true;
   return idle_.count() != 0 && Clock::now() - last_call_ >= idle_;
@@ -175,7 +187,7 @@ void WorkQueue::work() {
     }
     if (pace_ == Pace::kFree && seeded_.one_in(4)) {
       wake_.wait_for(lock, std::chrono::microseconds(seeded_.below(kPauseUsMax)));
-      if (stopping_ || ready_.empty()) continue;
+      if (stopping_ || !may_run()) continue;
     }
     const OpPtr op = take();
     const Decision decision = decide_(*op);
@@ -186,8 +198,7 @@ void WorkQueue::work() {
     running_ = op;
     cudaError_t error = decision.error;
     if (error == cudaSuccess) {
-      // A call that waits for a step must not wait for a host function.
-      if (op->work.kind == Work::Kind::kHostFunction) done_.notify_all();
+      if (runs_host_function()) done_.notify_all();  // who waits for that has little patience
       lock.unlock();
       error = run_(*op);
       lock.lock();

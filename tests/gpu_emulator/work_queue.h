@@ -123,6 +123,8 @@ class WorkQueue {
   [[nodiscard]] cudaError_t wait(Lock& lock, const OpPtr& op);
   // Lets as much run as the seed says, one at the least if `poll`.
   void step(Lock& lock, bool poll);
+  // Until the lock is given up, nothing runs but perhaps a host function.
+  void settle(Lock& lock);
   // No sooner will the queue think itself idle.
   void touch() { last_call_ = std::chrono::steady_clock::now(); }
   [[nodiscard]] std::uint64_t random() { return seeded_.next(); }
@@ -138,6 +140,9 @@ class WorkQueue {
   using Clock = std::chrono::steady_clock;
   void work();  // the thread's
   [[nodiscard]] bool may_run() const;
+  [[nodiscard]] bool runs_host_function() const {
+    return running_ && running_->work.kind == Work::Kind::kHostFunction;
+  }
   void sleep(Lock& lock);
   [[nodiscard]] OpPtr take();
   void finish(const OpPtr& op);
@@ -165,6 +170,7 @@ class WorkQueue {
   std::vector<OpPtr> waited_;   // what calls wait for
   OpPtr running_;
   std::uint64_t credit_ = 0;  // how many may run
+  unsigned settling_ = 0;     // calls that want nothing to run
   unsigned hung_ = 0;
   Clock::time_point hung_since_;
   Clock::time_point last_call_;
