@@ -447,31 +447,6 @@ TEST_F(CudaTest, AModuleAddedLaterTakesItsKernelsOver) {
   remove_module(*part);
 }
 
-// What nvcc's code does, by hand, for an object whose PTX nobody embedded.
-TEST_F(CudaTest, AKernelWithoutAModuleCannotBeLaunched) {
-  static const char host_function = 0;
-  char name[] = "kernel_of_no_module";
-  void** const handle = __cudaRegisterFatBinary(nullptr);
-  __cudaRegisterFunction(handle, &host_function, name, name, -1, nullptr, nullptr, nullptr, nullptr,
-                         nullptr);
-  __cudaRegisterFatBinaryEnd(handle);
-  cudaKernel_t kernel = nullptr;
-  EXPECT_CUDA(__cudaGetKernel(&kernel, &host_function));
-  EXPECT_EQ(__cudaLaunchKernel(kernel, dim3(1), dim3(1), nullptr, 0, nullptr),
-            cudaErrorInvalidDeviceFunction);
-  EXPECT_NE(last_device_fault()->find("no module has all"), std::string::npos);
-  embed_module(
-      ".version 9.0\n.target sm_90\n.address_size 64\n"
-      ".visible .entry kernel_of_no_module() {\n\tnonsense.b32 %r1;\n}\n");
-  EXPECT_EQ(__cudaLaunchKernel(kernel, dim3(1), dim3(1), nullptr, 0, nullptr), cudaErrorInvalidPtx);
-  EXPECT_NE(last_device_fault()->find("nonsense"), std::string::npos) << *last_device_fault();
-  // All others run as before.
-  const DeviceWords y(counting(1));
-  store(y.get(), 41);
-  EXPECT_EQ(y.read(), Words{41});
-  EXPECT_EQ(__cudaGetKernel(&kernel, &kMiB), cudaErrorInvalidDeviceFunction);
-}
-
 // --- processes -----------------------------------------------------------------------------------
 
 TEST_F(CudaTest, AForkedChildHasNoDevice) {
@@ -507,6 +482,39 @@ class CudaProcessTest : public testing::Test {
     unsetenv("COLOPHON_GPU_EMULATOR");
   }
 };
+
+// What nvcc's code does, by hand, for an object whose PTX nobody embedded; then it is, and cannot
+// be read.
+TEST_F(CudaProcessTest, AKernelWithoutAModuleCannotBeLaunched) {
+  static const char host_function = 0;
+  const auto launch = [] {
+    power_cycle(settings_of(1));
+    static char name[] = "kernel_of_no_module";
+    void** const handle = __cudaRegisterFatBinary(nullptr);
+    __cudaRegisterFunction(handle, &host_function, name, name, -1, nullptr, nullptr, nullptr,
+                           nullptr, nullptr);
+    __cudaRegisterFatBinaryEnd(handle);
+    cudaKernel_t kernel = nullptr;
+    EXPECT_EQ(__cudaGetKernel(&kernel, &kMiB), cudaErrorInvalidDeviceFunction);
+    EXPECT_CUDA(__cudaGetKernel(&kernel, &host_function));
+    const auto error_of_launch = [&] {
+      return __cudaLaunchKernel(kernel, dim3(1), dim3(1), nullptr, 0, nullptr);
+    };
+    EXPECT_EQ(error_of_launch(), cudaErrorInvalidDeviceFunction);
+    EXPECT_TRUE(found(Finding::Kind::kDeviceFault, "no module has all"));
+    embed_module(
+        ".version 9.0\n.target sm_90\n.address_size 64\n"
+        ".visible .entry kernel_of_no_module() {\n\tnonsense.b32 %r1;\n}\n");
+    EXPECT_EQ(error_of_launch(), cudaErrorInvalidPtx);
+    EXPECT_TRUE(found(Finding::Kind::kDeviceFault, "nonsense"));
+    // All others run as before.
+    const DeviceWords y(counting(1));
+    store(y.get(), 41);
+    EXPECT_EQ(y.read(), Words{41});
+    std::_Exit(testing::Test::HasFailure() ? 1 : 42);
+  };
+  EXPECT_EXIT(launch(), testing::ExitedWithCode(42), "");
+}
 
 TEST_F(CudaProcessTest, WhenTheProcessEndsTheRuntimeIsGone) {
   setenv("CUDA_TEST_CHECKS_EXIT", "1", 1);
