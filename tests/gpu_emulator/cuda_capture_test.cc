@@ -150,6 +150,21 @@ TEST_F(CudaTest, LaunchesOfOneGraphAreInOrderInAnyStreams) {
   EXPECT_LT(right(false), kSeeds);
 }
 
+TEST_F(CudaTest, AnEmptyGraphKeepsTheOrderOfItsStream) {
+  EXPECT_EQ(seeds_that([] {
+              const DeviceWords x(Words{5});
+              const PinnedWords out(1);
+              const OwnStream s;
+              const OwnGraph nothing(s, [] {});
+              axpy(2, x.get(), x.get(), 1, s);
+              EXPECT_CUDA(cudaGraphLaunch(nothing, s));
+              EXPECT_CUDA(cudaMemcpyAsync(out.get(), x.get(), 4, cudaMemcpyDeviceToHost, s));
+              EXPECT_CUDA(cudaStreamSynchronize(s));
+              return out.read() == Words{15};
+            }),
+            kSeeds);
+}
+
 TEST_F(CudaTest, AnExecutableGraphMayGoWhileItRuns) {
   EXPECT_EQ(seeds_that([] {
               const DeviceWords x(Words{5});

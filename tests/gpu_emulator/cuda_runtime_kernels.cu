@@ -53,6 +53,11 @@ __global__ void use_symbols_kernel(std::uint32_t* y, std::uint32_t n) {
   atomicAdd(&counter, 1U);
 }
 
+__global__ void take_numbers_kernel(std::uint32_t* next, std::uint32_t* y, std::uint32_t n) {
+  const std::uint32_t i = index();
+  if (i < n) y[i] = atomicAdd(next, 1U);
+}
+
 __global__ void __launch_bounds__(kBounded) bounded_kernel(std::uint32_t* to) {
   if (to != nullptr) to[threadIdx.x] = threadIdx.x;
 }
@@ -89,6 +94,10 @@ void spin(const std::uint32_t* flag, cudaStream_t stream) {
 
 void use_symbols(std::uint32_t* y, std::uint32_t n, cudaStream_t stream) {
   use_symbols_kernel<<<blocks(n), kBlock, 0, stream>>>(y, n);
+}
+
+void take_numbers(std::uint32_t* next, std::uint32_t* y, std::uint32_t n, cudaStream_t stream) {
+  take_numbers_kernel<<<blocks(n), kBlock, 0, stream>>>(next, y, n);
 }
 
 void bounded(std::uint32_t* to, unsigned threads, cudaStream_t stream) {

@@ -31,6 +31,9 @@ void store(std::uint32_t* to, std::uint32_t value, cudaStream_t stream = nullptr
 void spin(const std::uint32_t* flag, cudaStream_t stream = nullptr);
 // y[i] = factors[i % 4], and counts its threads in `counter`.
 void use_symbols(std::uint32_t* y, std::uint32_t n, cudaStream_t stream = nullptr);
+// Numbers the threads in the order in which they come: y[i] = (*next)++.
+void take_numbers(std::uint32_t* next, std::uint32_t* y, std::uint32_t n,
+                  cudaStream_t stream = nullptr);
 // to[i] = i, unless `to` is null. Compiled for at most 64 threads a block.
 void bounded(std::uint32_t* to, unsigned threads, cudaStream_t stream = nullptr);
 

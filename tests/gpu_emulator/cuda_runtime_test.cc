@@ -286,6 +286,36 @@ TEST_F(CudaTest, BothOrdersOfWarpsGiveTheSame) {
   }
 }
 
+TEST_F(CudaTest, TheOrderOfThreadsIsTheSettings) {
+  constexpr std::uint32_t kN = 3 * kBlock;
+  const auto order = [](Order which, std::uint64_t seed) {
+    Settings settings = settings_of(seed);
+    settings.launch.order = which;
+    power_cycle(settings);
+    std::vector<Words> launches;
+    for (int i = 0; i < 2; ++i) {
+      const DeviceWords next(Words{0});
+      const DeviceWords y(kN);
+      take_numbers(next.get(), y.get(), kN);
+      launches.push_back(y.read());
+      Words sorted = launches.back();
+      std::ranges::sort(sorted);
+      EXPECT_EQ(sorted, counting(kN, 0));
+    }
+    return launches;
+  };
+  const std::vector<Words> ascending = order(Order::kAscending, 1);
+  const std::vector<Words> descending = order(Order::kDescending, 1);
+  const std::vector<Words> seeded = order(Order::kSeeded, 1);
+  EXPECT_EQ(ascending[0], counting(kN, 0));
+  EXPECT_EQ(ascending[1], ascending[0]);
+  EXPECT_NE(descending[0], ascending[0]);
+  EXPECT_EQ(descending[1], descending[0]);
+  EXPECT_NE(seeded[1], seeded[0]) << "each launch has an order of its own";
+  EXPECT_EQ(order(Order::kSeeded, 1), seeded);
+  EXPECT_NE(order(Order::kSeeded, 2), seeded);
+}
+
 TEST_F(CudaTest, LaunchesThatCannotBeAreRefusedAndBreakNothing) {
   const DeviceWords x(counting(2000));
   reverse(x.get(), 1025);

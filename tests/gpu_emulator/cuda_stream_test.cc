@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What CUDA promises of order holds for every seed; what it does not promise fails for some.
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <set>
@@ -53,6 +55,21 @@ TEST_F(CudaTest, WhoDoesNotWaitReadsRubbish) {
   const std::uint64_t right = seeds_that([] { return pipeline_is_right(false); });
   EXPECT_LT(right, kSeeds * 3 / 4);
   EXPECT_GT(right, 0U) << "a seed may also run everything at once";
+}
+
+// The last batch's verdicts must not pass for this one's.
+TEST_F(CudaTest, WhoDoesNotWaitDoesNotReadWhatWasThereBefore) {
+  EXPECT_LT(seeds_that([] {
+              const DeviceWords x(counting(kN));
+              const PinnedWords out(counting(kN));
+              const OwnStream stream;
+              EXPECT_CUDA(
+                  cudaMemcpyAsync(out.get(), x.get(), out.bytes(), cudaMemcpyDeviceToHost, stream));
+              const bool right = out.read() == counting(kN);
+              EXPECT_CUDA(cudaStreamSynchronize(stream));
+              return right && out.read() == counting(kN);
+            }),
+            kSeeds * 3 / 4);
 }
 
 TEST_F(CudaTest, EveryWayOfWaitingWaits) {
@@ -118,6 +135,22 @@ TEST_F(CudaTest, WorkIsLateAndQueriesSaySo) {
   });
   EXPECT_GT(late, kSeeds / 2);
   EXPECT_LT(late, kSeeds);
+}
+
+TEST_F(CudaTest, CallsKeepTheDeviceFromIdling) {
+  std::uint64_t late = 0;
+  for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
+    Settings settings = settings_of(seed);
+    settings.idle_us = 1'000'000'000;
+    power_cycle(settings);
+    const DeviceWords x(counting(kN));
+    axpy(1, x.get(), x.get(), kN);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    late += holdings().queued;
+    EXPECT_CUDA(cudaStreamSynchronize(nullptr));
+    EXPECT_EQ(holdings().queued, 0U);
+  }
+  EXPECT_GT(late, kSeeds / 4);
 }
 
 // --- two streams ---------------------------------------------------------------------------------
@@ -383,6 +416,21 @@ TEST_F(CudaTest, WorkInOrderMayShareABuffer) {
         Words expected = counting(kN, 500);
         ++expected[0];
         return a.read() == counting(kN) && b.read() == expected && findings().empty();
+      }),
+      kSeeds);
+}
+
+TEST_F(CudaTest, ABufferMayGoOutAndInAgain) {
+  EXPECT_EQ(
+      seeds_that([] {
+        const PinnedWords shared(counting(kN, 9000));
+        const DeviceWords a(counting(kN));
+        const DeviceWords b(kN);
+        const OwnStream s;
+        EXPECT_CUDA(cudaMemcpyAsync(shared.get(), a.get(), a.bytes(), cudaMemcpyDeviceToHost, s));
+        EXPECT_CUDA(cudaMemcpyAsync(b.get(), shared.get(), a.bytes(), cudaMemcpyHostToDevice, s));
+        EXPECT_CUDA(cudaStreamSynchronize(s));
+        return b.read() == counting(kN) && findings().empty();
       }),
       kSeeds);
 }
