@@ -133,13 +133,12 @@ cudaError_t Context::enter_uncounted() const {
 cudaError_t Context::enter(Lock& lock, const CallName& call) {
   if (const cudaError_t error = enter_uncounted(); error != cudaSuccess) return error;
   queue_.touch();
-  const std::optional<FaultPlan::Met> met = plan_.call(call.name);
-  if (lost_calls_ == 0 && met) {
-    if (met->effect == Effect::kFail && broken_ == cudaSuccess) return met->error;
-    if (met->effect != Effect::kFail) {
-      meet(*met);
-      queue_.drop(lock);
-    }
+  const bool fails_anyhow = lost_calls_ != 0 || broken_ != cudaSuccess;
+  if (const auto met = plan_.call(call.name); met && !fails_anyhow) {
+    plan_.note(*met);
+    if (met->effect == Effect::kFail) return met->error;
+    meet(*met);
+    queue_.drop(lock);
   }
   if (lost_calls_ != 0) {
     if (lost_calls_ != kForever) --lost_calls_;
@@ -184,9 +183,11 @@ void Context::clear(bool all) {
     if (all || !at->second.stream_ordered) {
       (void)memory_.free(at->first);
       at = allocations_.erase(at);
-    } else {
-      ++at;
+      continue;
     }
+    at->second.usable = true;
+    at->second.freeing = false;
+    ++at;
   }
   pinned_.clear();
   streams_.clear();
@@ -349,21 +350,25 @@ bool Context::check_range(std::string_view call, DevicePointer base, std::uint64
 
 Result<const Context::Loaded*> Context::load(Lock& lock, const FatBinary& binary) {
   if (module_of_change_ != table_.last_change()) module_of_.clear();
-  auto known = module_of_.find(&binary);
-  if (known == module_of_.end() || !loaded_.contains(known->second)) {
-    COLOPHON_TRY_ASSIGN(const LoadedText text, table_.find_module(binary));
-    module_of_change_ = table_.last_change();
-    known = module_of_.insert_or_assign(&binary, text.id).first;
-    queue_.settle(lock);
-    if (!loaded_.contains(text.id)) {
-      const std::uint64_t before = memory_.bytes_used();
-      COLOPHON_TRY_ASSIGN(Executor executor, Executor::load(Module(*text.module), memory_));
-      loaded_[text.id] = {.module = text.module,
-                          .executor = std::make_unique<Executor>(std::move(executor)),
-                          .charged = in_pages(memory_.bytes_used() - before)};
+  if (const auto known = module_of_.find(&binary); known != module_of_.end()) {
+    const auto loaded = loaded_.find(known->second);
+    if (loaded != loaded_.end() && loaded->second.executor) {
+      return &loaded->second;
     }
   }
-  return &loaded_[known->second];
+  COLOPHON_TRY_ASSIGN(const LoadedText text, table_.find_module(binary));
+  module_of_change_ = table_.last_change();
+  module_of_[&binary] = text.id;
+  queue_.settle(lock);
+  Loaded& loaded = loaded_[text.id];
+  if (!loaded.executor) {
+    const std::uint64_t before = memory_.bytes_used();
+    COLOPHON_TRY_ASSIGN(Executor executor, Executor::load(Module(*text.module), memory_));
+    loaded.module = text.module;
+    loaded.executor = std::make_unique<Executor>(std::move(executor));
+    loaded.charged = in_pages(memory_.bytes_used() - before);
+  }
+  return &loaded;
 }
 
 cudaError_t Context::find(Lock& lock, const Kernel& kernel, Found& out) {
@@ -460,6 +465,7 @@ WorkQueue::Decision Context::decide(const Op& op) {
   const Work& work = op.work;
   if (const std::string_view name = run_name(work.kind); !name.empty()) {
     if (const std::optional<FaultPlan::Met> met = plan_.run(name)) {
+      plan_.note(*met);
       if (met->effect == Effect::kHang) return {.error = cudaSuccess, .hang = true};
       meet(*met);
       return {.error = met->error};

@@ -230,6 +230,21 @@ TEST_F(CudaTest, AnErrorThatGoesAway) {
   EXPECT_CUDA(run_batch());
 }
 
+// A call that would fail anyhow meets no further fault.
+TEST_F(CudaTest, FaultsAreMetOneAtATime) {
+  Settings settings = with_fault("cudaGetDevice@1:cudaErrorUnknown:break");
+  settings.faults.push_back({.where = "cudaGetDevice", .first = 2, .count = 2});
+  power_cycle(settings);
+  int device = 0;
+  EXPECT_EQ(cudaGetDevice(&device), cudaErrorUnknown);
+  EXPECT_EQ(cudaGetDevice(&device), cudaErrorUnknown);
+  EXPECT_EQ(faults_met(), std::vector<std::string>{"cudaGetDevice 1: cudaErrorUnknown, broken"});
+  EXPECT_CUDA(cudaDeviceReset());
+  EXPECT_EQ(cudaGetDevice(&device), cudaErrorUnknown);
+  EXPECT_CUDA(cudaGetDevice(&device));
+  EXPECT_EQ(faults_met().size(), 2U);
+}
+
 TEST_F(CudaTest, ADeviceInUseByOthers) {
   power_cycle(with_fault("any@1+*:cudaErrorDevicesUnavailable"));
   int count = 0;

@@ -649,5 +649,43 @@ TEST_F(CudaTest, ManyThreadsHaveStreamsOfTheirOwn) {
   }
 }
 
+// Everything queued before anything is waited for.
+TEST_F(CudaTest, AThousandBatchesInFlight) {
+  power_cycle(settings_of(8));  // a seed that lets nothing run by itself
+  constexpr unsigned kThreads = 8;
+  constexpr unsigned kBatches = 125;
+  constexpr std::uint32_t kWords = 8;
+  std::atomic<unsigned> right = 0;
+  std::atomic<std::size_t> queued_max = 0;
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      const PinnedWords in(counting(kBatches * kWords, t));
+      const PinnedWords out(kBatches * kWords);
+      const DeviceWords x(kBatches * kWords);
+      const DeviceWords y(kBatches * kWords);
+      const OwnStream streams[2];
+      const std::size_t bytes = kWords * sizeof(std::uint32_t);
+      for (unsigned batch = 0; batch < kBatches; ++batch) {
+        const std::size_t at = batch * kWords;
+        const cudaStream_t stream = streams[batch % 2];
+        EXPECT_CUDA(
+            cudaMemcpyAsync(x.get() + at, in.get() + at, bytes, cudaMemcpyHostToDevice, stream));
+        EXPECT_CUDA(cudaMemsetAsync(y.get() + at, 0, bytes, stream));
+        axpy(3, x.get() + at, y.get() + at, kWords, stream);
+        EXPECT_CUDA(
+            cudaMemcpyAsync(out.get() + at, y.get() + at, bytes, cudaMemcpyDeviceToHost, stream));
+      }
+      queued_max = std::max(queued_max.load(), holdings().queued);
+      for (const OwnStream& stream : streams) EXPECT_CUDA(cudaStreamSynchronize(stream));
+      if (out.read() == times(counting(kBatches * kWords, t), 3)) ++right;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(right, kThreads);
+  EXPECT_GT(queued_max, 400U);
+  EXPECT_TRUE(findings().empty());
+}
+
 }  // namespace
 }  // namespace colophon::gpu_emulator::test

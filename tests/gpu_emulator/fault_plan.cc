@@ -203,11 +203,10 @@ std::uint64_t FaultPlan::count(std::string_view where) const {
   return found == counts_.end() ? 0 : found->second;
 }
 
-FaultPlan::Met FaultPlan::note(std::string_view where, std::uint64_t number, const Met& met) {
+void FaultPlan::note(const Met& met) {
   constexpr std::string_view kEffects[] = {"", ", broken", ", lost", ", hangs"};
-  met_.push_back(std::string(where) + " " + std::to_string(number) + ": " + error_name(met.error) +
-                 std::string(kEffects[static_cast<unsigned>(met.effect)]));
-  return met;
+  met_.push_back(std::string(met.where) + " " + std::to_string(met.number) + ": " +
+                 error_name(met.error) + std::string(kEffects[static_cast<unsigned>(met.effect)]));
 }
 
 std::optional<FaultPlan::Met> FaultPlan::planned(std::string_view where, std::uint64_t number,
@@ -218,7 +217,7 @@ std::optional<FaultPlan::Met> FaultPlan::planned(std::string_view where, std::ui
     // A device that is lost is lost once; the context counts the calls until it is back.
     const std::uint64_t count = fault.effect == Effect::kLose ? 1 : fault.count;
     if (at < fault.first || at - fault.first >= count) continue;
-    return note(where, number, {fault.error, fault.effect, fault.count});
+    return Met{fault.error, fault.effect, fault.count, where, number};
   }
   return std::nullopt;
 }
@@ -238,7 +237,9 @@ std::optional<FaultPlan::Met> FaultPlan::by_chance(std::string_view where, bool 
     met.effect = draw == 0 ? Effect::kLose : draw < 3 ? Effect::kBreak : Effect::kFail;
   }
   met.lost_calls = kLostCallsByChance;
-  return note(where, count(where), met);
+  met.where = where;
+  met.number = count(where);
+  return met;
 }
 
 std::optional<FaultPlan::Met> FaultPlan::call(std::string_view name) {

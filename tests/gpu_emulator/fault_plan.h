@@ -96,13 +96,17 @@ class FaultPlan {
     cudaError_t error = cudaErrorUnknown;
     Effect effect = Effect::kFail;
     std::uint64_t lost_calls = 0;  // Effect::kLose
+    std::string_view where = {};   // lives as long as the call
+    std::uint64_t number = 0;
   };
   // Ends the program if the fault can never be met: a test would pass for nothing.
   void add(const Fault& fault);
 
-  // Counts the call, or the run of "kernel", "copy", "set" or "host", and says what it meets.
+  // Counts the call, or the run of "kernel", "copy", "set" or "host", and says what it would meet;
+  // note() if it does.
   std::optional<Met> call(std::string_view name);
   std::optional<Met> run(std::string_view kind);
+  void note(const Met& met);
 
   [[nodiscard]] std::uint64_t count(std::string_view where) const;
   [[nodiscard]] const std::vector<std::string>& met() const { return met_; }
@@ -112,7 +116,6 @@ class FaultPlan {
   std::optional<Met> planned(std::string_view where, std::uint64_t number, std::string_view any,
                              std::uint64_t any_number);
   std::optional<Met> by_chance(std::string_view where, bool is_run);
-  Met note(std::string_view where, std::uint64_t number, const Met& met);
 
   std::vector<Fault> faults_;
   std::uint32_t chaos_;

@@ -49,7 +49,9 @@ void WorkQueue::start(Lock& lock, const Settings& settings) {
 }
 
 void WorkQueue::drop(Lock& lock) {
+  ++settling_;
   done_.wait(lock, [&] { return running_ == nullptr; });
+  --settling_;
   drop_pending();
 }
 
@@ -71,9 +73,6 @@ void WorkQueue::add(const OpPtr& op, const std::vector<OpPtr>& after) {
     if (!earlier || earlier->done) continue;
     earlier->next.push_back(op);
     ++op->unmet;
-    if (earlier->behind_host_function || earlier->work.kind == Work::Kind::kHostFunction) {
-      op->behind_host_function = true;
-    }
   }
   pending_.push_back(op);
   if (op->unmet == 0) ready_.push_back(op);
@@ -99,14 +98,14 @@ void WorkQueue::step(Lock& lock, bool poll) {
   if (grant == 0) return;
   credit_ = std::max(credit_, grant);
   wake_.notify_one();
-  while (running_ || (credit_ != 0 && !ready_.empty())) {
+  while (credit_ != 0 && (running_ || !ready_.empty())) {
     if (!runs_host_function()) {
       done_.wait(lock);
       continue;
     }
     // Not for ever: it may need a lock that this thread holds.
     const OpPtr function = running_;
-    if (!done_.wait_for(lock, kHostFunctionPatience, [&] { return running_ != function; })) return;
+    if (!done_.wait_for(lock, kHostFunctionPatience, [&] { return running_ != function; })) break;
   }
   credit_ = 0;
 }
