@@ -9,7 +9,6 @@ namespace colophon::gpu_emulator {
 namespace {
 
 constexpr std::uint64_t kAllOfIt = UINT64_MAX;  // credit
-constexpr std::uint64_t kPauseUsMax = 200;      // Pace::kFree, now and again
 constexpr std::chrono::milliseconds kHostFunctionPatience(1);
 
 bool overlap(std::uint64_t a, std::uint64_t a_bytes, std::uint64_t b, std::uint64_t b_bytes) {
@@ -46,6 +45,10 @@ void WorkQueue::start(Lock& lock, const Settings& settings) {
   constexpr std::uint64_t kRedraw[] = {1, 4, 16};
   redraw_one_in_ = kRedraw[seeded_.below(3)];
   eagerness_ = static_cast<unsigned>(seeded_.below(4));
+  constexpr std::uint64_t kPauses[] = {1, 2, 8};
+  constexpr std::uint64_t kPauseUs[] = {50, 300, 2000};
+  pause_one_in_ = kPauses[seeded_.below(3)];
+  pause_us_max_ = kPauseUs[seeded_.below(3)];
 }
 
 void WorkQueue::drop(Lock& lock) {
@@ -184,8 +187,9 @@ void WorkQueue::work() {
       sleep(lock);
       continue;
     }
-    if (pace_ == Pace::kFree && seeded_.one_in(4)) {
-      wake_.wait_for(lock, std::chrono::microseconds(seeded_.below(kPauseUsMax)));
+    if (pace_ == Pace::kFree && seeded_.one_in(pause_one_in_)) {
+      const auto until = Clock::now() + std::chrono::microseconds(seeded_.below(pause_us_max_));
+      wake_.wait_until(lock, until, [&] { return stopping_; });
       if (stopping_ || !may_run()) continue;
     }
     const OpPtr op = take();

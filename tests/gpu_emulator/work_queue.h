@@ -163,7 +163,9 @@ class WorkQueue {
   std::chrono::milliseconds hang_{0};
   Seeded seeded_{0};
   std::uint64_t redraw_one_in_ = 1;
-  unsigned eagerness_ = 0;
+  unsigned eagerness_ = 0;          // Pace::kStepped
+  std::uint64_t pause_one_in_ = 1;  // Pace::kFree
+  std::uint64_t pause_us_max_ = 1;
 
   std::vector<OpPtr> pending_;  // all that is not done
   std::vector<OpPtr> ready_;    // of them, what could run now
