@@ -150,7 +150,7 @@ using ModuleId = std::uint64_t;
 Result<ModuleId> add_module(std::string text);
 void remove_module(ModuleId module);
 
-// For the object that a build embeds beside the kernels' (colophon_gpu_emulator_object in
+// For the object that a build embeds beside the kernels' (colophon_emulated_cuda in
 // CMakeLists.txt): parsed when first needed. Returns true.
 bool embed_module(std::string_view text);
 
