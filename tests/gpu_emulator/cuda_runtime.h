@@ -151,7 +151,7 @@ Result<ModuleId> add_module(std::string text);
 void remove_module(ModuleId module);
 
 // For the object that a build embeds beside the kernels' (colophon_emulated_cuda in
-// CMakeLists.txt): parsed when first needed. Returns true.
+// cuda_runtime.cmake): parsed when first needed. Returns true.
 bool embed_module(std::string_view text);
 
 // Of all launches since the program began or clear_statistics().

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/gpu_emulator/race_check.h"
+
+#include <algorithm>
+
+namespace colophon::gpu_emulator {
+
+void RaceCheck::start_block(std::uint32_t threads) {
+  first_epoch_ = ++epoch_;
+  clocks_.clear();
+  clocks_.resize((threads + 31) / 32);
+}
+
+void RaceCheck::warp_barrier(std::uint32_t warp, std::uint32_t mask) {
+  std::unique_ptr<Clocks>& clocks = clocks_[warp];
+  if (!clocks) {
+    clocks = std::make_unique<Clocks>();
+    for (int lane = 0; lane < 32; ++lane) clocks->of[lane][lane] = 1;
+  }
+  std::uint32_t joined[32] = {};
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    if ((mask >> lane & 1) == 0) continue;
+    for (int i = 0; i < 32; ++i) joined[i] = std::max(joined[i], clocks->of[lane][i]);
+  }
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    if ((mask >> lane & 1) == 0) continue;
+    std::copy(std::begin(joined), std::end(joined), clocks->of[lane]);
+    ++clocks->of[lane][lane];
+  }
+}
+
+std::uint32_t RaceCheck::time_of(std::uint32_t thread) const {
+  const std::unique_ptr<Clocks>& clocks = clocks_[thread / 32];
+  return clocks ? clocks->of[thread % 32][thread % 32] : 1;
+}
+
+bool RaceCheck::ordered(const Access& earlier, std::uint32_t thread) const {
+  if (earlier.epoch == 0) return true;
+  if (earlier.epoch < first_epoch_) return !between_blocks_;  // another block
+  if (earlier.epoch < epoch_ || earlier.thread == thread) return true;
+  if (earlier.thread / 32 != thread / 32) return false;
+  const std::unique_ptr<Clocks>& clocks = clocks_[thread / 32];
+  return clocks && clocks->of[thread % 32][earlier.thread % 32] >= earlier.time;
+}
+
+RaceCheck::Page& RaceCheck::page_of(std::uint64_t address) {
+  const std::uint64_t number = address / kPageBytes;
+  if (number != last_page_) {
+    last_page_ = number;
+    last_ = &pages_[number];  // references into the map stay good
+    if (last_->records.empty()) last_->records.resize(kPageBytes / last_->granule);
+  }
+  return *last_;
+}
+
+std::optional<RaceCheck::Race> RaceCheck::touch(Record& record, const Access& access,
+                                                Kind kind) const {
+  const auto against = [&](const Access& earlier) -> std::optional<Race> {
+    if (ordered(earlier, access.thread) || (earlier.strong && access.strong)) return std::nullopt;
+    return Race{0, earlier, earlier.epoch < first_epoch_, false};
+  };
+  if (auto race = against(record.write)) return race;
+  if (kind == Kind::kNonCoherentRead && record.write.epoch != 0) {
+    return Race{0, record.write, record.write.epoch < first_epoch_, true};
+  }
+  if (!access.write) {
+    // A read takes the place of one by the same thread or one that is over; else, of one that
+    // leaves another warp's standing.
+    std::array<Access, 2>& reads = record.reads;
+    const auto done = [&](const Access& read) {
+      return read.thread == access.thread ? read.strong || !access.strong
+                                          : ordered(read, access.thread);
+    };
+    std::size_t at = done(reads[0]) ? 0 : done(reads[1]) ? 1 : 2;
+    if (at == 2) at = reads[0].thread / 32 == access.thread / 32 ? 0 : 1;
+    reads[at] = access;
+    return std::nullopt;
+  }
+  for (const Access& read : record.reads) {
+    if (auto race = against(read)) return race;
+  }
+  record.write = access;
+  return std::nullopt;
+}
+
+std::optional<RaceCheck::Race> RaceCheck::access(std::uint64_t address, std::uint32_t bytes,
+                                                 Kind kind, std::uint32_t thread,
+                                                 std::uint32_t place) {
+  Access access;
+  access.epoch = epoch_;
+  access.time = time_of(thread);
+  access.place = place;
+  access.thread = static_cast<std::uint16_t>(thread);
+  access.strong = kind == Kind::kStrongRead || kind == Kind::kStrongWrite;
+  access.write = kind == Kind::kWrite || kind == Kind::kStrongWrite;
+  // Accesses are aligned to their size, which is at most 32: one page.
+  Page& page = page_of(address);
+  if (page.granule == 4 && bytes < 4) {
+    std::vector<Record> finer(kPageBytes);
+    for (std::size_t i = 0; i < finer.size(); ++i) finer[i] = page.records[i / 4];
+    page.records = std::move(finer);
+    page.granule = 1;
+  }
+  const std::uint64_t offset = address % kPageBytes;
+  for (std::uint64_t i = 0; i < bytes; i += page.granule) {
+    if (auto race = touch(page.records[(offset + i) / page.granule], access, kind)) {
+      race->address = address + i;
+      return race;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace colophon::gpu_emulator
