@@ -302,6 +302,35 @@ TEST_F(CudaTest, CapturesKeepToThemselves) {
   EXPECT_EQ(cudaStreamEndCapture(a, &none), cudaErrorIllegalState);
 }
 
+TEST_F(CudaTest, AnEventOfACaptureIsNothingAfterIt) {
+  const OwnStream a;
+  const OwnStream b;
+  const OwnEvent event;
+  const DeviceWords x(Words{5});
+  const OwnGraph graph(a, [&] {
+    store(x.get(), 1, a);
+    EXPECT_CUDA(cudaEventRecord(event, a));
+  });
+  EXPECT_EQ(cudaStreamWaitEvent(b, event, 0), cudaErrorCapturedEvent);
+  EXPECT_EQ(cudaEventQuery(event), cudaErrorCapturedEvent);
+  EXPECT_CUDA(cudaEventRecord(event, a));
+  EXPECT_CUDA(cudaStreamWaitEvent(b, event, 0));
+  EXPECT_CUDA(cudaEventSynchronize(event));
+}
+
+TEST_F(CudaTest, ASynchronousCopySpoilsACapture) {
+  const OwnStream a;
+  const DeviceWords x(Words{5});
+  const OwnGraph graph(
+      a,
+      [&] {
+        std::uint32_t word = 0;
+        EXPECT_EQ(cudaMemcpy(&word, x.get(), 4, cudaMemcpyDeviceToHost),
+                  cudaErrorStreamCaptureUnsupported);
+      },
+      cudaErrorStreamCaptureInvalidated);
+}
+
 TEST_F(CudaTest, ACaptureEndsWhereItBegan) {
   const OwnStream a;
   const OwnStream b;

@@ -54,6 +54,14 @@ cudaError_t check_shape(const cudaDeviceProp& device, const Function& entry,
   return cudaSuccess;
 }
 
+// What a launch may ask for beside the kernel's static shared memory.
+std::uint32_t dynamic_shared_max(const cudaDeviceProp& device, const Kernel& kernel,
+                                 const Context::Found& found) {
+  if (kernel.dynamic_shared_max) return *kernel.dynamic_shared_max;
+  const auto all = static_cast<std::uint32_t>(device.sharedMemPerBlock);
+  return all - std::min(all, found.executor->static_shared_bytes(*found.entry));
+}
+
 std::vector<std::uint8_t> pack(const Function& entry, void* const* arguments) {
   std::vector<std::uint8_t> packed(entry.parameter_bytes);
   for (std::uint32_t i = 0; i < entry.parameter_count; ++i) {
@@ -82,10 +90,7 @@ cudaError_t launch(Context& context, Lock& lock, const Kernel* kernel, dim3 grid
   if (const cudaError_t error = check_shape(device, *found.entry, shape); error != cudaSuccess) {
     return error;
   }
-  if (shared > kernel->dynamic_shared_max ||
-      found.executor->static_shared_bytes(*found.entry) + shared > device.sharedMemPerBlockOptin) {
-    return cudaErrorInvalidValue;
-  }
+  if (shared > dynamic_shared_max(device, *kernel, found)) return cudaErrorInvalidValue;
   if (std::uint64_t{context.settings().registers} * ((threads_of(shape.block) + 31) / 32 * 32) >
       static_cast<std::uint64_t>(device.regsPerBlock)) {
     return cudaErrorLaunchOutOfResources;
@@ -251,7 +256,8 @@ cudaError_t attributes_of(Context& context, Lock& lock, const void* function,
   out->ptxVersion =
       static_cast<int>(found.module->version_major * 10 + found.module->version_minor);
   out->binaryVersion = 90;
-  out->maxDynamicSharedSizeBytes = static_cast<int>(kernel->dynamic_shared_max);
+  out->maxDynamicSharedSizeBytes =
+      static_cast<int>(dynamic_shared_max(device_properties(context.settings()), *kernel, found));
   return cudaSuccess;
 }
 

@@ -358,6 +358,29 @@ TEST_F(CudaTest, MuchSharedMemoryMustBeAskedFor) {
   std::ranges::reverse(expected);
   EXPECT_EQ(x.read(), expected);
   EXPECT_EQ(cudaFuncSetAttribute(&kMiB, kMax, 0), cudaErrorInvalidDeviceFunction);
+  // A reset takes that back.
+  EXPECT_CUDA(cudaDeviceReset());
+  (void)cudaGetLastError();
+  const DeviceWords y(counting(64));
+  reverse(y.get(), 64, kBytes / 64);
+  EXPECT_EQ(cudaGetLastError(), cudaErrorInvalidValue);
+}
+
+TEST_F(CudaTest, StaticSharedMemoryCountsToo) {
+  const DeviceWords x(counting(kBlock));
+  const DeviceWords sums(1);
+  std::uint32_t* pointers[] = {x.get(), sums.get()};
+  void* arguments[] = {&pointers[0], &pointers[1]};
+  const auto launch = [&](std::size_t shared) {
+    return cudaLaunchKernel(block_sums_function, dim3(1), dim3(kBlock), arguments, shared, nullptr);
+  };
+  constexpr std::size_t kLeft = 48 * 1024 - kBlock * sizeof(std::uint32_t);
+  EXPECT_EQ(launch(kLeft + 1), cudaErrorInvalidValue);
+  EXPECT_CUDA(launch(kLeft));
+  EXPECT_EQ(sums.read(), Words{8256});
+  cudaFuncAttributes attributes;
+  ASSERT_CUDA(cudaFuncGetAttributes(&attributes, block_sums_function));
+  EXPECT_EQ(attributes.maxDynamicSharedSizeBytes, static_cast<int>(kLeft));
 }
 
 TEST_F(CudaTest, AttributesOfFunctionsAndOccupancy) {

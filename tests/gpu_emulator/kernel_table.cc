@@ -103,7 +103,7 @@ Result<LoadedText> KernelTable::find_module(const FatBinary& binary) {
 
 void KernelTable::forget_attributes() {
   for (auto& [host_function, kernel] : kernels_) {
-    kernel->dynamic_shared_max = Kernel{}.dynamic_shared_max;
+    kernel->dynamic_shared_max.reset();
   }
 }
 

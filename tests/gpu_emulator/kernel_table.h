@@ -28,7 +28,7 @@ struct FatBinary {
 struct Kernel {
   std::string name;
   const FatBinary* binary = nullptr;
-  std::uint32_t dynamic_shared_max = 48 * 1024;  // cudaFuncSetAttribute
+  std::optional<std::uint32_t> dynamic_shared_max;  // from cudaFuncSetAttribute
 };
 
 struct Symbol {
