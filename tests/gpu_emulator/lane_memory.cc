@@ -192,7 +192,7 @@ Step locate(Warp& warp, const Op& op, unsigned lane, std::uint64_t address, unsi
     const bool shared = place.space == Space::kShared;
     const auto meeting =
         intent == Intent::kUpdate ? Meeting::kStrong : static_cast<Meeting>(op.mode);
-    auto race = grid.races->access(place.address + (shared ? kSharedWindow : 0), bytes,
+    auto race = grid.races->access(place.address + (shared ? kSharedWindow : 0), bytes, shared,
                                    race_kind(intent, meeting), warp.thread(lane),
                                    warp.instruction(op).line);
     if (race) {

@@ -472,7 +472,9 @@ Result<void> Parser::body(Function& function) {
       COLOPHON_TRY(body_item(function));
     }
   }
-  return finish_blocks(function);
+  COLOPHON_TRY(finish_blocks(function));
+  names_.close_function();
+  return {};
 }
 
 Result<void> Parser::body_item(Function& function) {

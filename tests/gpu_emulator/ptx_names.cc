@@ -25,6 +25,12 @@ void Names::open_function(Function& function) {
   labels_.clear();
 }
 
+void Names::close_function() {
+  function_ = nullptr;
+  scopes_.clear();
+  labels_.clear();
+}
+
 Result<void> Names::open_scope(std::uint32_t line) {
   if (scopes_[scope_].depth == kScopesMax) {
     return line_error(line, "scopes nested more than " + std::to_string(kScopesMax) + " deep",

@@ -39,8 +39,9 @@ class Names {
   [[nodiscard]] Result<void> declare_global(std::string_view name, Name meaning,
                                             std::uint32_t line);
 
-  // Of a function, which must stay where it is until the next open_function().
+  // Of a function, which must stay where it is until close_function(), as must names declared.
   void open_function(Function& function);
+  void close_function();
   [[nodiscard]] Result<void> open_scope(std::uint32_t line);
   // False: it is the function's own that would be closed.
   [[nodiscard]] bool close_scope();

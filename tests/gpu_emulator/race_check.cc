@@ -34,9 +34,9 @@ std::uint32_t RaceCheck::time_of(std::uint32_t thread) const {
   return clocks ? clocks->of[thread % 32][thread % 32] : 1;
 }
 
-bool RaceCheck::ordered(const Access& earlier, std::uint32_t thread) const {
+bool RaceCheck::ordered(const Access& earlier, std::uint32_t thread, bool shared) const {
   if (earlier.epoch == 0) return true;
-  if (earlier.epoch < first_epoch_) return !between_blocks_;  // another block
+  if (earlier.epoch < first_epoch_) return shared || !between_blocks_;  // another block
   if (earlier.epoch < epoch_ || earlier.thread == thread) return true;
   if (earlier.thread / 32 != thread / 32) return false;
   const std::unique_ptr<Clocks>& clocks = clocks_[thread / 32];
@@ -53,10 +53,11 @@ RaceCheck::Page& RaceCheck::page_of(std::uint64_t address) {
   return *last_;
 }
 
-std::optional<RaceCheck::Race> RaceCheck::touch(Record& record, const Access& access,
+std::optional<RaceCheck::Race> RaceCheck::touch(Record& record, const Access& access, bool shared,
                                                 Kind kind) const {
   const auto against = [&](const Access& earlier) -> std::optional<Race> {
-    if (ordered(earlier, access.thread) || (earlier.strong && access.strong)) return std::nullopt;
+    if (ordered(earlier, access.thread, shared) || (earlier.strong && access.strong))
+      return std::nullopt;
     return Race{0, earlier, earlier.epoch < first_epoch_, false};
   };
   if (auto race = against(record.write)) return race;
@@ -69,7 +70,7 @@ std::optional<RaceCheck::Race> RaceCheck::touch(Record& record, const Access& ac
     std::array<Access, 2>& reads = record.reads;
     const auto done = [&](const Access& read) {
       return read.thread == access.thread ? read.strong || !access.strong
-                                          : ordered(read, access.thread);
+                                          : ordered(read, access.thread, shared);
     };
     std::size_t at = done(reads[0]) ? 0 : done(reads[1]) ? 1 : 2;
     if (at == 2) at = reads[0].thread / 32 == access.thread / 32 ? 0 : 1;
@@ -84,7 +85,7 @@ std::optional<RaceCheck::Race> RaceCheck::touch(Record& record, const Access& ac
 }
 
 std::optional<RaceCheck::Race> RaceCheck::access(std::uint64_t address, std::uint32_t bytes,
-                                                 Kind kind, std::uint32_t thread,
+                                                 bool shared, Kind kind, std::uint32_t thread,
                                                  std::uint32_t place) {
   Access access;
   access.epoch = epoch_;
@@ -103,7 +104,7 @@ std::optional<RaceCheck::Race> RaceCheck::access(std::uint64_t address, std::uin
   }
   const std::uint64_t offset = address % kPageBytes;
   for (std::uint64_t i = 0; i < bytes; i += page.granule) {
-    if (auto race = touch(page.records[(offset + i) / page.granule], access, kind)) {
+    if (auto race = touch(page.records[(offset + i) / page.granule], access, shared, kind)) {
       race->address = address + i;
       return race;
     }

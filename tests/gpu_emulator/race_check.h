@@ -50,9 +50,9 @@ class RaceCheck {
   // The lanes of `mask` of `warp` have met.
   void warp_barrier(std::uint32_t warp, std::uint32_t mask);
 
-  // `address` is any number that names the byte.
-  [[nodiscard]] std::optional<Race> access(std::uint64_t address, std::uint32_t bytes, Kind kind,
-                                           std::uint32_t thread, std::uint32_t place);
+  // `address` is any number that names the byte. `shared`: each block has its own.
+  [[nodiscard]] std::optional<Race> access(std::uint64_t address, std::uint32_t bytes, bool shared,
+                                           Kind kind, std::uint32_t thread, std::uint32_t place);
 
  private:
   static constexpr std::uint64_t kPageBytes = 4096;
@@ -71,8 +71,9 @@ class RaceCheck {
 
   Page& page_of(std::uint64_t address);
   [[nodiscard]] std::uint32_t time_of(std::uint32_t thread) const;
-  [[nodiscard]] bool ordered(const Access& earlier, std::uint32_t thread) const;
-  [[nodiscard]] std::optional<Race> touch(Record& record, const Access& access, Kind kind) const;
+  [[nodiscard]] bool ordered(const Access& earlier, std::uint32_t thread, bool shared) const;
+  [[nodiscard]] std::optional<Race> touch(Record& record, const Access& access, bool shared,
+                                          Kind kind) const;
 
   bool between_blocks_;
   std::unordered_map<std::uint64_t, Page> pages_;
