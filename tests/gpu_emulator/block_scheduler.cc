@@ -99,7 +99,7 @@ Frame& BlockScheduler::enter(Warp& warp, const Group& at) {
     // No register's value by chance.
     std::memset(slot->rows.data(), 0xa5, code.frame_bytes);
     if (code.local_bytes != 0) {
-      slot->local_base = kLocalStride * (warp.local_frames.size() + 1);
+      slot->local_base = kLocalStride * (warp.local_frames.size() + 1) + code.local_first;
       slot->local_bytes = code.local_bytes;
       slot->local.resize(std::size_t{kLanes} * code.local_bytes, 0xcd);
       slot->local_written.resize(slot->local.size());
@@ -152,17 +152,19 @@ bool BlockScheduler::run_warp(Warp& warp, std::uint32_t budget) {
     // Those at the same place go on together.
     Group at = *best;
     at.mask = 0;
+    Group entering = at;
     for (std::size_t i = 0; i < groups.size();) {
       Group& group = groups[i];
       if (group.state == Group::State::kBarrier || !group.same_place(at)) {
         ++i;
         continue;
       }
-      if (!group.entered && !count(warp, group)) return false;
+      if (!group.entered) entering.mask |= group.mask;
       at.mask |= group.mask;
       group = groups.back();
       groups.pop_back();
     }
+    if (entering.mask != 0 && !count(warp, entering)) return false;
     at.entered = true;
     --budget;
     if (!run_group(warp, at, budget)) return false;

@@ -162,10 +162,11 @@ class FunctionCoder {
       const Variable& variable = module_.variables[operand.index];
       if (variable.space != Space::kLocal || locals_.count(operand.index) != 0) continue;
       const std::uint64_t at = exactly_aligned(end, variable.alignment);
-      locals_[operand.index] = at;
+      if (end == 0) out_.local_first = static_cast<std::uint32_t>(at);
+      locals_[operand.index] = at - out_.local_first;
       end = at + variable.bytes;
     }
-    local_bytes_ = end;
+    local_bytes_ = end - out_.local_first;
   }
 
   // use(register) for what an instruction reads, then def(register, whole) for what it writes.

@@ -101,11 +101,6 @@ Result<void> DeviceMemory::set(DevicePointer to, std::uint8_t value, std::uint64
   return {};
 }
 
-Allocation* DeviceMemory::near(DevicePointer address) const {
-  const std::uint64_t slot = (address - kGlobalWindow) / kSlotBytes;
-  return slot < slots_.size() ? allocations_[slots_[slot]].get() : nullptr;
-}
-
 std::string DeviceMemory::describe(DevicePointer address) const {
   static constexpr char kDigits[] = "0123456789abcdef";
   const Allocation* const allocation = near(address);

@@ -85,7 +85,10 @@ class DeviceMemory {
   [[nodiscard]] std::size_t allocations() const { return live_; }
 
   // The allocation whose slot `address` is in, be it inside or out, live or freed; null: none.
-  [[nodiscard]] Allocation* near(DevicePointer address) const;
+  [[nodiscard]] Allocation* near(DevicePointer address) const {
+    const std::uint64_t slot = (address - kGlobalWindow) / kSlotBytes;
+    return slot < slots_.size() ? allocations_[slots_[slot]].get() : nullptr;
+  }
   // "allocation 3 ('rows', 64 bytes), offset 68": where `address` is, for a message.
   [[nodiscard]] std::string describe(DevicePointer address) const;
 

@@ -127,8 +127,37 @@ bool find(const Warp& warp, unsigned lane, const Place& place, Target& out, bool
   }
 }
 
+// Of `bytes`, a power of two up to 32, a word at a time.
+template <class Word>
+bool all_ones(const std::uint8_t* at, unsigned bytes) {
+  for (unsigned i = 0; i < bytes; i += sizeof(Word)) {
+    Word word;
+    std::memcpy(&word, at + i, sizeof(Word));
+    if (word != static_cast<Word>(~Word{0})) return false;
+  }
+  return true;
+}
 bool all_written(const std::uint8_t* written, unsigned bytes) {
-  return std::all_of(written, written + bytes, [](std::uint8_t byte) { return byte != 0; });
+  if (bytes >= 8) return all_ones<std::uint64_t>(written, bytes);
+  if (bytes == 4) return all_ones<std::uint32_t>(written, bytes);
+  return bytes == 2 ? all_ones<std::uint16_t>(written, bytes) : *written != 0;
+}
+void set_written(std::uint8_t* written, unsigned bytes) {
+  for (unsigned i = 0; i < bytes; ++i) written[i] = 0xff;
+}
+bool any_written(const std::uint8_t* written, unsigned bytes) {
+  return std::any_of(written, written + bytes, [](std::uint8_t byte) { return byte != 0; });
+}
+
+// Local memory is the compiler's own: it moves structures along with their padding, so only an
+// element of which no byte was written is none.
+bool readable(const Target& target, Space space, unsigned bytes, unsigned element) {
+  if (target.written == nullptr) return true;
+  if (space != Space::kLocal) return all_written(target.written, bytes);
+  for (unsigned at = 0; at < bytes; at += element) {
+    if (!any_written(target.written + at, element)) return false;
+  }
+  return true;
 }
 
 RaceCheck::Kind race_kind(Intent intent, Meeting meeting) {
@@ -184,8 +213,8 @@ Step locate(Warp& warp, const Op& op, unsigned lane, std::uint64_t address, unsi
   if (intent != Intent::kRead && out.read_only) {
     return fail(FaultKind::kReadOnly, std::string(name) + " to constant memory");
   }
-  if (intent != Intent::kWrite && grid.options.check_unwritten && out.written != nullptr &&
-      !all_written(out.written, bytes)) {
+  if (intent != Intent::kWrite && grid.options.check_unwritten &&
+      !readable(out, place.space, bytes, bytes / op.vector)) {
     return fail(FaultKind::kUnwritten, std::string(name) + " of memory never written");
   }
   if (grid.races && (place.space == Space::kShared || place.space == Space::kGlobal)) {
@@ -200,7 +229,7 @@ Step locate(Warp& warp, const Op& op, unsigned lane, std::uint64_t address, unsi
       return report_race(warp, op, lane, there, intent, *race);
     }
   }
-  if (intent != Intent::kRead && out.written != nullptr) std::memset(out.written, 0xff, bytes);
+  if (intent != Intent::kRead && out.written != nullptr) set_written(out.written, bytes);
   return Step::kNext;
 }
 

@@ -126,7 +126,7 @@ std::vector<std::uint64_t> interesting(std::mt19937_64& random) {
 
 void check(const Case& test) {
   SCOPED_TRACE(test.text);
-  constexpr std::uint32_t kBlocks = 24;
+  constexpr std::uint32_t kBlocks = 48;
   KernelRun run(text_of(test));
   run.shape.grid.x = kBlocks;
   std::mt19937_64 random(1);
@@ -135,6 +135,9 @@ void check(const Case& test) {
   std::vector<std::uint64_t> memory;
   for (Inputs& input : inputs) {
     for (std::uint64_t& v : input) v = values[random() % values.size()];
+    // Where sums and differences are just about to wrap.
+    const std::uint64_t near[] = {input[0], ~input[0], ~input[0] + 1, input[0] + 1};
+    if (random() % 2 == 0) input[1] = near[random() % 4];
     memory.insert(memory.end(), input.begin(), input.end());
     memory.insert(memory.end(), 2, 0);
   }

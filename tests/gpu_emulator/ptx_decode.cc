@@ -122,8 +122,9 @@ Result<Operand> Decoder::as_register(std::string_view word, unsigned bytes, bool
     return error("'" + std::string(word) + "' is " +
                  (type == Type::kPred ? "a predicate"
                                       : "a register of " + std::to_string(8 * width) + " bits") +
-                 " where " + (bytes == 0 ? "a predicate" : std::to_string(8 * bytes) + " bits") +
-                 " are wanted");
+                 " where " +
+                 (bytes == 0 ? "a predicate is" : std::to_string(8 * bytes) + " bits are") +
+                 " wanted");
   }
   Operand out;
   out.kind = Kind::kRegister;

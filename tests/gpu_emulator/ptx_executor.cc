@@ -17,12 +17,17 @@ struct Executor::State {
   Module module;
   DeviceMemory* memory = nullptr;
   Code code;
+  RaceCheck races;
   std::vector<DevicePointer> allocated;
+  std::vector<std::vector<std::uint32_t>> shared;  // variables, by function
 
   ~State() {
     for (const DevicePointer base : allocated) (void)memory->free(base);
   }
-  [[nodiscard]] std::vector<std::uint32_t> shared_variables(const Function& entry) const;
+  [[nodiscard]] std::vector<std::uint32_t> shared_variables(std::uint32_t function) const;
+  [[nodiscard]] const std::vector<std::uint32_t>& shared_of(const Function& function) const {
+    return shared[static_cast<std::size_t>(&function - module.functions.data())];
+  }
 };
 
 namespace {
@@ -122,6 +127,9 @@ Result<Executor> Executor::load(Module module, DeviceMemory& memory) {
     COLOPHON_TRY(memory.write(addresses[i], bytes.data(), bytes.size()));
   }
   COLOPHON_TRY_ASSIGN(state->code, make_code(state->module, std::move(addresses)));
+  for (std::uint32_t i = 0; i < state->module.functions.size(); ++i) {
+    state->shared.push_back(state->shared_variables(i));
+  }
   return Executor(std::move(state));
 }
 
@@ -142,12 +150,11 @@ std::optional<DeviceVariable> Executor::variable(std::string_view name) const {
   return std::nullopt;
 }
 
-// Those that the kernel and what it calls name.
-std::vector<std::uint32_t> Executor::State::shared_variables(const Function& entry) const {
+// Those that the function and what it calls name.
+std::vector<std::uint32_t> Executor::State::shared_variables(std::uint32_t function) const {
   std::vector<std::uint32_t> out;
-  const auto first = static_cast<std::uint32_t>(&entry - module.functions.data());
-  for (const std::uint32_t function : reachable(module, first)) {
-    for (const Operand& operand : module.functions[function].operands) {
+  for (const std::uint32_t reached : reachable(module, function)) {
+    for (const Operand& operand : module.functions[reached].operands) {
       if (operand.kind == Operand::Kind::kVariable &&
           module.variables[operand.index].space == Space::kShared) {
         out.push_back(operand.index);
@@ -161,7 +168,7 @@ std::vector<std::uint32_t> Executor::State::shared_variables(const Function& ent
 
 std::uint32_t Executor::static_shared_bytes(const Function& entry) const {
   std::uint64_t bytes = 0;
-  for (const std::uint32_t index : state_->shared_variables(entry)) {
+  for (const std::uint32_t index : state_->shared_of(entry)) {
     const Variable& variable = state_->module.variables[index];
     if (variable.dynamic) continue;
     bytes = (bytes + variable.alignment - 1) / variable.alignment * variable.alignment;
@@ -207,11 +214,14 @@ LaunchResult Executor::launch_packed(const Function& entry, const LaunchShape& s
   grid.shape = shape;
   grid.options = options;
   grid.arguments = arguments;
-  if (options.check_races) grid.races.emplace(options.check_races_between_blocks);
+  if (options.check_races) {
+    state_->races.start_launch(options.check_races_between_blocks);
+    grid.races = &state_->races;
+  }
   grid.threads = static_cast<std::uint32_t>(volume(shape.block));
   grid.counts.resize(functions.size());
   bool has_dynamic = false;
-  for (const std::uint32_t index : state_->shared_variables(entry)) {
+  for (const std::uint32_t index : state_->shared_of(entry)) {
     const Variable& variable = module.variables[index];
     const std::uint64_t bytes = variable.dynamic ? shape.dynamic_shared_bytes : variable.bytes;
     if (bytes == 0 || (variable.dynamic && has_dynamic)) continue;

@@ -8,9 +8,10 @@
 // after another, the warps of a block in turn, each until it waits; the order is the caller's.
 //
 // Found, with kernel, block, thread and line: accesses out of bounds, misaligned, after free, to
-// constants, or of bytes never written (for global, shared and local memory); races; barriers that
-// some thread does not reach; exchanges between lanes that are not there; division by zero; trap;
-// endless loops, by a limit on steps. A launch that fails leaves memory as it was at that moment.
+// constants, or of bytes never written (in local memory: of words never written); races; barriers
+// that some thread does not reach; exchanges between lanes that are not there; division by zero;
+// trap; endless loops, by a limit on steps. A launch that fails leaves memory as it was at that
+// moment.
 //
 // What this cannot show. It runs PTX: not what ptxas makes of it, nor the schedule, nor time
 // (instructions are counted as PTX has them). Memory is sequentially consistent: of the weak memory

@@ -5,6 +5,16 @@
 
 namespace colophon::gpu_emulator {
 
+void RaceCheck::start_launch(bool between_blocks) {
+  between_blocks_ = between_blocks;
+  if (pages_.size() > kPagesKept || epoch_ > UINT32_MAX / 2) {
+    pages_.clear();
+    last_page_ = ~std::uint64_t{0};
+    epoch_ = 0;
+  }
+  launch_epoch_ = epoch_ + 1;
+}
+
 void RaceCheck::start_block(std::uint32_t threads) {
   first_epoch_ = ++epoch_;
   clocks_.clear();
@@ -35,7 +45,7 @@ std::uint32_t RaceCheck::time_of(std::uint32_t thread) const {
 }
 
 bool RaceCheck::ordered(const Access& earlier, std::uint32_t thread, bool shared) const {
-  if (earlier.epoch == 0) return true;
+  if (earlier.epoch < launch_epoch_) return true;
   if (earlier.epoch < first_epoch_) return shared || !between_blocks_;  // another block
   if (earlier.epoch < epoch_ || earlier.thread == thread) return true;
   if (earlier.thread / 32 != thread / 32) return false;
@@ -60,17 +70,21 @@ std::optional<RaceCheck::Race> RaceCheck::touch(Record& record, const Access& ac
       return std::nullopt;
     return Race{0, earlier, earlier.epoch < first_epoch_, false};
   };
-  if (auto race = against(record.write)) return race;
-  if (kind == Kind::kNonCoherentRead && record.write.epoch != 0) {
-    return Race{0, record.write, record.write.epoch < first_epoch_, true};
+  for (const Access& write : record.writes) {
+    if (auto race = against(write)) return race;
+    if (kind == Kind::kNonCoherentRead && write.epoch >= launch_epoch_) {
+      return Race{0, write, write.epoch < first_epoch_, true};
+    }
   }
   if (!access.write) {
     // A read takes the place of one by the same thread or one that is over; else, of one that
     // leaves another warp's standing.
     std::array<Access, 2>& reads = record.reads;
     const auto done = [&](const Access& read) {
-      return read.thread == access.thread ? read.strong || !access.strong
-                                          : ordered(read, access.thread, shared);
+      if (read.epoch < launch_epoch_) return true;
+      return read.thread == access.thread && read.epoch >= first_epoch_
+                 ? read.strong || !access.strong
+                 : ordered(read, access.thread, shared);
     };
     std::size_t at = done(reads[0]) ? 0 : done(reads[1]) ? 1 : 2;
     if (at == 2) at = reads[0].thread / 32 == access.thread / 32 ? 0 : 1;
@@ -80,7 +94,7 @@ std::optional<RaceCheck::Race> RaceCheck::touch(Record& record, const Access& ac
   for (const Access& read : record.reads) {
     if (auto race = against(read)) return race;
   }
-  record.write = access;
+  record.writes[access.strong ? 1 : 0] = access;
   return std::nullopt;
 }
 

@@ -8,7 +8,7 @@
 // handed over by a flag is reported. A named barrier of some of a block's warps counts as one of
 // the whole block.
 //
-// Per byte the last write and two reads are remembered, reads by different warps where there are
+// Per byte the last writes and two reads are remembered, reads by different warps where there are
 // such. So a third reader of the same warp may be forgotten; what is reported is always a race.
 #pragma once
 
@@ -26,7 +26,7 @@ class RaceCheck {
   enum class Kind : std::uint8_t { kRead, kWrite, kStrongRead, kStrongWrite, kNonCoherentRead };
 
   struct Access {
-    std::uint32_t epoch = 0;  // 0: there was none
+    std::uint32_t epoch = 0;  // 0: never
     std::uint32_t time = 0;   // of its thread, counted in bar.warp.sync
     std::uint32_t place = 0;  // what the caller calls it by
     std::uint16_t thread = 0;
@@ -40,9 +40,8 @@ class RaceCheck {
     bool written_in_launch = false;  // a non-coherent read of what this launch has written
   };
 
-  // `between_blocks` false: what different blocks do is not compared.
-  explicit RaceCheck(bool between_blocks) : between_blocks_(between_blocks) {}
-
+  // What was done before is over. `between_blocks` false: what different blocks do is not compared.
+  void start_launch(bool between_blocks);
   // Threads are numbered within the block, 32 to a warp.
   void start_block(std::uint32_t threads);
   // All threads of the block have met.
@@ -56,8 +55,10 @@ class RaceCheck {
 
  private:
   static constexpr std::uint64_t kPageBytes = 4096;
+  // Pages kept from launch to launch, for the time that it takes to make them: 64 KiB each.
+  static constexpr std::size_t kPagesKept = 4096;
   struct Record {
-    Access write;
+    std::array<Access, 2> writes;  // [0] the last weak, [1] the last strong
     std::array<Access, 2> reads;
   };
   // Records of words of 4 bytes, of single bytes once any access is narrower.
@@ -75,13 +76,15 @@ class RaceCheck {
   [[nodiscard]] std::optional<Race> touch(Record& record, const Access& access, bool shared,
                                           Kind kind) const;
 
-  bool between_blocks_;
+  bool between_blocks_ = true;
   std::unordered_map<std::uint64_t, Page> pages_;
   std::uint64_t last_page_ = ~std::uint64_t{0};
   Page* last_ = nullptr;
   std::vector<std::unique_ptr<Clocks>> clocks_;  // of warps; null: never met
+  // Records of an epoch before the launch's first are as good as none.
   std::uint32_t epoch_ = 0;
-  std::uint32_t first_epoch_ = 0;  // of this block
+  std::uint32_t launch_epoch_ = 1;
+  std::uint32_t first_epoch_ = 1;  // of this block
 };
 
 }  // namespace colophon::gpu_emulator

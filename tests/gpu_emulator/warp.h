@@ -77,7 +77,8 @@ struct FunctionCode {
   std::vector<Call> calls;
   std::vector<std::uint32_t> param_rows;  // of words of its parameters, then of its results
   std::uint32_t frame_bytes = 0;
-  std::uint32_t local_bytes = 0;  // of a lane
+  std::uint32_t local_first = 0;  // to be added to an address that is aligned to anything
+  std::uint32_t local_bytes = 0;  // of a lane, from there on
 };
 
 // Shared memory of the whole module: each variable stands alone, aligned to no more than it says.
@@ -117,7 +118,7 @@ struct Grid {
   LaunchShape shape;
   LaunchOptions options;
   std::vector<std::uint8_t> arguments;
-  std::optional<RaceCheck> races;
+  RaceCheck* races = nullptr;  // null: not checked
   std::vector<SharedRegion> shared;
   Dim3 block;                 // index of the one that runs
   std::uint32_t threads = 0;  // of a block
