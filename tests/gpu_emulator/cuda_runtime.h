@@ -9,8 +9,8 @@
 // Order. Queued work runs on a thread of its own, as late as it likes and in any order across
 // streams that the program has not ruled out: only order in a stream, events, the legacy default
 // stream's, a graph's own, and calls that wait count. What is chosen where there is a choice comes
-// from the seed; with Pace::kStepped and one host thread that waits for nothing but CUDA calls, a
-// seed always gives the same order.
+// from the seed; with Pace::kStepped, one host thread that waits for nothing but CUDA calls, and
+// host functions of less than a millisecond, a seed always gives the same order.
 //   Copies of pageable memory are staged before the call returns, those to pageable memory done
 // before; a synchronous copy from pageable memory may return before the device has it, as is
 // documented. Copies of pinned memory touch it when they run: its contents are summed up when the
