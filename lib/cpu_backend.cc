@@ -208,7 +208,8 @@ class CpuBackend final : public BackendImplementation {
       : kernels_(kernels),
         what_(std::move(what)),
         needs_avx512_(needs_avx512),
-        tables_(kernels),
+        maker_(kernels),
+        tables_(maker_, table_memory_default()),
         scratch_(kernels) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return kernels_.name; }
@@ -251,6 +252,7 @@ class CpuBackend final : public BackendImplementation {
   const kernels::P256Kernels& kernels_;
   const std::string what_;
   const bool needs_avx512_;
+  const P256CpuTableMaker maker_;
   mutable P256Tables tables_;  // caches: they change no answer
   mutable ScratchPool scratch_;
 };

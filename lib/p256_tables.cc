@@ -24,7 +24,13 @@ constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 constexpr std::size_t kMemoryShare = 8;
 constexpr std::size_t kMemoryDefaultMax = std::size_t{1} << 30;
 
-std::size_t memory_default() {
+std::size_t round_up(std::size_t bytes, std::size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
+
+}  // namespace
+
+std::size_t table_memory_default() {
   const long pages = sysconf(_SC_PHYS_PAGES);
   const long page_bytes = sysconf(_SC_PAGESIZE);
   if (pages <= 0 || page_bytes <= 0) return kMemoryDefaultMax / kMemoryShare;
@@ -32,12 +38,6 @@ std::size_t memory_default() {
       static_cast<std::size_t>(pages) * static_cast<std::size_t>(page_bytes);
   return std::min(physical / kMemoryShare, kMemoryDefaultMax);
 }
-
-std::size_t round_up(std::size_t bytes, std::size_t unit) {
-  return (bytes + unit - 1) / unit * unit;
-}
-
-}  // namespace
 
 std::size_t resident_bytes(std::size_t bytes) {
   return round_up(bytes, bytes >= kHugePageBytes / 2 ? kHugePageBytes : kPageBytes);
@@ -160,8 +160,8 @@ class P256Tables::Handle final : public PreparedKey {
   const Entries::iterator entry_;
 };
 
-P256Tables::P256Tables(const kernels::P256Kernels& kernels)
-    : kernels_(kernels), memory_max_(memory_default()) {}
+P256Tables::P256Tables(const P256TableMaker& maker, std::size_t memory_max)
+    : maker_(maker), memory_max_(memory_max) {}
 
 std::unique_ptr<PreparedKey> P256Tables::enrol(const PublicKey& key) {
   Entries entries;
@@ -270,7 +270,7 @@ unsigned P256Tables::bits_earned(const Entry& entry) const {
   unsigned bits = 0;
   for (std::size_t i = 0; i < kWidths.size() && entry.uses >= kUsesForWidth[i]; ++i) {
     // The narrowest for as many as there is room for.
-    if (resident_bytes(kernels_.table_bytes(kWidths[i])) > (i == 0 ? memory_max_ : share)) break;
+    if (maker_.table_bytes(kWidths[i]) > (i == 0 ? memory_max_ : share)) break;
     bits = kWidths[i];
   }
   return bits;
@@ -291,9 +291,9 @@ P256TablePtr P256Tables::acquire(const PublicKey& key, const PreparedKey* prepar
   const unsigned bits = bits_earned(*entry);
   if (entry->building || bits <= (current ? current->bits : 0)) return current;
 
-  const std::size_t build_bytes = kernels_.build_memory_bytes(bits);
+  const std::size_t build_bytes = maker_.build_bytes(bits);
   if (build_memory_used_ != 0 && build_memory_used_ + build_bytes > memory_max_) return current;
-  const std::size_t bytes = resident_bytes(kernels_.table_bytes(bits));
+  const std::size_t bytes = maker_.table_bytes(bits);
   if (!make_room(bytes - current_bytes, *entry, gone)) return current;
   const auto table = std::make_shared<P256Table>(bits, bytes, memory_used_);
   const CountedBytes build_memory(build_memory_used_, build_bytes);
@@ -315,8 +315,7 @@ P256TablePtr P256Tables::acquire(const PublicKey& key, const PreparedKey* prepar
 
 Result<P256TablePtr> P256Tables::generator(std::uint64_t uses) {
   const auto new_table = [this](unsigned bits) {
-    return std::make_shared<P256Table>(bits, resident_bytes(kernels_.table_bytes(bits)),
-                                       generator_memory_used_);
+    return std::make_shared<P256Table>(bits, maker_.table_bytes(bits), generator_memory_used_);
   };
   std::unique_lock guard(generator_mutex_);
   generator_uses_ += uses;
@@ -347,17 +346,29 @@ Result<P256TablePtr> P256Tables::generator(std::uint64_t uses) {
 }
 
 bool P256Tables::build(P256Table& table, const Point* point) const noexcept {
+  table.memory = maker_.make(point == nullptr ? nullptr : point->data(), table.bits);
+  return table.memory != nullptr;
+}
+
+std::size_t P256CpuTableMaker::table_bytes(unsigned bits) const {
+  return resident_bytes(kernels_.table_bytes(bits));
+}
+
+std::size_t P256CpuTableMaker::build_bytes(unsigned bits) const {
+  return kernels_.build_memory_bytes(bits);
+}
+
+std::shared_ptr<void> P256CpuTableMaker::make(const std::uint8_t* point,
+                                              unsigned bits) const noexcept {
   try {
-    auto memory = slabs_.take(table.bytes);
-    if (!memory) return false;
-    const auto scratch = allocate_huge_pages(kernels_.build_memory_bytes(table.bits));
-    if (!scratch) return false;
-    table.memory = std::move(*memory);
-    kernels_.build_table(point == nullptr ? nullptr : point->data(), table.bits, table.memory.get(),
-                         scratch->get());
-    return true;
+    auto memory = slabs_.take(kernels_.table_bytes(bits));
+    if (!memory) return nullptr;
+    const auto scratch = allocate_huge_pages(kernels_.build_memory_bytes(bits));
+    if (!scratch) return nullptr;
+    kernels_.build_table(point, bits, memory->get(), scratch->get());
+    return *std::move(memory);
   } catch (const std::bad_alloc&) {
-    return false;
+    return nullptr;
   }
 }
 
@@ -406,7 +417,7 @@ bool P256Tables::make_room(std::size_t bytes, const Entry& wanting, Gone& gone) 
   drop_from(lists_[0][kActive], 0);
   if (wanting.enrolled) {
     drop_from(lists_[1][kIdle], 0);
-    const std::size_t narrowest = resident_bytes(kernels_.table_bytes(kWidths[0]));
+    const std::size_t narrowest = maker_.table_bytes(kWidths[0]);
     drop_from(lists_[1][kActive], std::max(share, narrowest) + 1);
   }
   return used + bytes <= memory_max_;
@@ -426,6 +437,18 @@ void P256Tables::set_memory_max(std::size_t bytes) {
       }
     }
   }
+}
+
+void P256Tables::drop_all() {
+  Gone gone;
+  const std::scoped_lock guard(mutex_, generator_mutex_);
+  for (auto& lists : lists_) {
+    for (const State state : {kIdle, kActive}) {
+      while (!lists[state].empty()) drop_table(std::prev(lists[state].end()), gone);
+    }
+  }
+  gone.push_back(std::move(generator_));
+  generator_uses_ = 0;
 }
 
 TableMemory P256Tables::memory() const {

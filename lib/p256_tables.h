@@ -68,6 +68,37 @@ class CountedBytes {
   const std::size_t bytes_;
 };
 
+// Where tables are built, and by what: a machine's memory and arithmetic. Thread-safe.
+class P256TableMaker {
+ public:
+  P256TableMaker() = default;
+  P256TableMaker(const P256TableMaker&) = delete;
+  P256TableMaker& operator=(const P256TableMaker&) = delete;
+  virtual ~P256TableMaker() = default;
+
+  // What a table with windows of `bits` takes, and what building it takes besides.
+  [[nodiscard]] virtual std::size_t table_bytes(unsigned bits) const = 0;
+  [[nodiscard]] virtual std::size_t build_bytes(unsigned bits) const = 0;
+  // The table of `point` (x ‖ y, on the curve), or of the generator (null). Null: no memory, or the
+  // device failed.
+  [[nodiscard]] virtual std::shared_ptr<void> make(const std::uint8_t* point,
+                                                   unsigned bits) const noexcept = 0;
+};
+
+// On the CPU, by its kernels.
+class P256CpuTableMaker final : public P256TableMaker {
+ public:
+  explicit P256CpuTableMaker(const kernels::P256Kernels& kernels) : kernels_(kernels) {}
+  [[nodiscard]] std::size_t table_bytes(unsigned bits) const override;
+  [[nodiscard]] std::size_t build_bytes(unsigned bits) const override;
+  [[nodiscard]] std::shared_ptr<void> make(const std::uint8_t* point,
+                                           unsigned bits) const noexcept override;
+
+ private:
+  const kernels::P256Kernels& kernels_;
+  mutable TableSlabs slabs_;
+};
+
 // Immutable once built; the batches that use it keep it alive.
 struct P256Table {
   P256Table(unsigned window_bits, std::size_t size, std::atomic<std::size_t>& total)
@@ -78,6 +109,9 @@ struct P256Table {
   std::shared_ptr<void> memory;
 };
 using P256TablePtr = std::shared_ptr<const P256Table>;
+
+// For the CPU's tables: an eighth of the machine's memory, at most a gigabyte.
+[[nodiscard]] std::size_t table_memory_default();
 
 // Thread-safe. Outlives its handles and tables.
 class P256Tables {
@@ -94,7 +128,7 @@ class P256Tables {
   // Keys neither enrolled nor with a table whose uses are counted.
   static constexpr std::size_t kStrangersMax = 4'096;
 
-  explicit P256Tables(const kernels::P256Kernels& kernels);
+  P256Tables(const P256TableMaker& maker, std::size_t memory_max);
 
   // A handle; the key's table and count go with it.
   [[nodiscard]] std::unique_ptr<PreparedKey> enrol(const PublicKey& key);
@@ -109,6 +143,8 @@ class P256Tables {
   [[nodiscard]] Result<P256TablePtr> generator(std::uint64_t uses);
 
   void set_memory_max(std::size_t bytes);
+  // Every table gone, the generator's too, as if none had ever been built; keys stay enrolled.
+  void drop_all();
   [[nodiscard]] TableMemory memory() const;
 
  private:
@@ -149,8 +185,7 @@ class P256Tables {
   // False: out of memory.
   [[nodiscard]] bool build(P256Table& table, const Point* point) const noexcept;
 
-  const kernels::P256Kernels& kernels_;
-  mutable TableSlabs slabs_;
+  const P256TableMaker& maker_;
 
   std::atomic<std::size_t> memory_used_ = 0;
   std::atomic<std::size_t> build_memory_used_ = 0;

@@ -92,7 +92,8 @@ class P256TablesTest : public testing::Test {
     return table->bits;
   }
 
-  P256Tables tables_{kPretended};
+  P256CpuTableMaker maker_{kPretended};
+  P256Tables tables_{maker_, table_memory_default()};
 };
 
 TEST_F(P256TablesTest, AnEnrolledKeysTableGrowsWithItsUse) {
