@@ -84,8 +84,12 @@ class BackendImplementation {
   [[nodiscard]] virtual Result<void> verify(const VerifyWork& work) const = 0;
 
   // Of the tables that prepare_key and verify make; a backend without tables has no limit either.
-  virtual void set_table_memory_max(std::size_t /*bytes*/) const {}
+  // Error kInvalidArgument: its device has not so much.
+  [[nodiscard]] virtual Result<void> set_table_memory_max(std::size_t /*bytes*/) const {
+    return {};
+  }
   [[nodiscard]] virtual TableMemory table_memory() const { return {}; }
+  [[nodiscard]] virtual std::optional<DeviceInfo> device() const { return {}; }
 
   [[nodiscard]] virtual Result<void> hash(HashAlgorithm algorithm, const Slices& messages,
                                           std::span<Digest> digests) const = 0;
@@ -135,5 +139,11 @@ class BackendList {
 #if COLOPHON_AVX512
 [[nodiscard]] const BackendImplementation& avx512_backend();
 #endif
+#if COLOPHON_CUDA
+// GPU number `device`, whether there is one or not.
+[[nodiscard]] const BackendImplementation& cuda_backend(int device);
+#endif
+// The first of the library's own for the CPU that has passed its self-test.
+[[nodiscard]] const BackendImplementation& best_cpu_backend();
 
 }  // namespace colophon

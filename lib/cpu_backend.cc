@@ -5,7 +5,6 @@
 #include "cpu_backend.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <memory>
 #include <memory_resource>
@@ -17,6 +16,7 @@
 
 #include "kernels/cpu.h"
 #include "openssl_digest.h"
+#include "p256_plan.h"
 #include "p256_tables.h"
 #include "threads.h"
 
@@ -25,13 +25,6 @@ namespace {
 
 // Less is not worth a thread: starting one costs about as much as verifying fifty signatures.
 constexpr std::size_t kItemsPerThreadMin = 512;
-
-// Signatures that take the same way, few enough for the caches: by keys with tables of `bits`, or
-// (0) without.
-struct Piece {
-  unsigned bits;
-  std::size_t first, count;
-};
 
 // What one thread verifies a piece in.
 struct Scratch {
@@ -94,12 +87,10 @@ class P256Batch {
   P256Batch(const kernels::P256Kernels& kernels, P256Tables& tables, ScratchPool& pool,
             const VerifyWork& work)
       : kernels_(kernels),
-        tables_(tables),
         pool_(pool),
         work_(work),
-        runs_(work.memory),
-        entries_(work.memory),
-        pieces_(work.memory),
+        threads_(useful_threads(work.items.size(), kItemsPerThreadMin, work.threads)),
+        plan_(work, tables, piece_max(), piece_max()),
         scratch_(work.memory) {}
   P256Batch(const P256Batch&) = delete;
   P256Batch& operator=(const P256Batch&) = delete;
@@ -107,12 +98,9 @@ class P256Batch {
     for (Scratch& scratch : scratch_) pool_.give_back(std::move(scratch));
   }
 
-  [[nodiscard]] Result<void> run() {
-    const std::size_t count = work_.items.size();
-    const std::size_t threads_useful = useful_threads(count, kItemsPerThreadMin, work_.threads);
-    make_pieces(std::min(kernels::kVerifyCountMax, (count + threads_useful - 1) / threads_useful));
-    const std::size_t threads = std::min(threads_useful, pieces_.size());
-    COLOPHON_TRY_ASSIGN(generator_, tables_.generator(count));
+  [[nodiscard]] Result<void> run(P256Tables& tables) {
+    COLOPHON_TRY_ASSIGN(generator_, tables.generator(work_.items.size()));
+    const std::size_t threads = std::min(threads_, plan_.pieces().size());
     scratch_.reserve(threads);
     while (scratch_.size() < threads) {
       Result<Scratch> scratch = pool_.take();
@@ -125,48 +113,15 @@ class P256Batch {
   }
 
  private:
-  // The items of one key, a run of work_.items, and its table.
-  struct Run {
-    P256TablePtr table;
-    std::size_t first, end;
-    [[nodiscard]] unsigned bits() const { return table ? table->bits : 0; }
-  };
-  struct Entry {
-    std::uint32_t item;
-    const void* table;
-  };
-
-  void make_pieces(std::size_t piece_max) {
-    std::array<std::size_t, kernels::kWindowBitsMax + 2> next{};  // by bits; then: where they stand
-    runs_.reserve(work_.keys.size());
-    for (std::size_t at = 0; at < work_.items.size();) {
-      const std::uint32_t key_index = work_.key_of[work_.items[at]];
-      std::size_t end = at + 1;
-      while (end < work_.items.size() && work_.key_of[work_.items[end]] == key_index) ++end;
-      const BatchKey& key = work_.keys[key_index];
-      runs_.push_back({tables_.acquire(*key.key, key.prepared, end - at), at, end});
-      next[runs_.back().bits() + 1] += end - at;
-      at = end;
-    }
-    pieces_.reserve(next.size() + work_.items.size() / piece_max);
-    for (unsigned bits = 0; bits + 1 < next.size(); ++bits) {
-      next[bits + 1] += next[bits];
-      for (std::size_t at = next[bits]; at < next[bits + 1]; at += piece_max) {
-        pieces_.push_back({bits, at, std::min(piece_max, next[bits + 1] - at)});
-      }
-    }
-    entries_.resize(work_.items.size());
-    for (const Run& run : runs_) {
-      std::size_t& at = next[run.bits()];
-      const void* const table = run.table ? run.table->memory.get() : nullptr;
-      for (std::size_t i = run.first; i < run.end; ++i) entries_[at++] = {work_.items[i], table};
-    }
+  // Few enough for the caches, and a share for every thread.
+  [[nodiscard]] std::size_t piece_max() const {
+    return std::min(kernels::kVerifyCountMax, (work_.items.size() + threads_ - 1) / threads_);
   }
 
   void take_pieces(const Scratch& scratch) {
-    for (std::size_t i = next_++; i < pieces_.size(); i = next_++) {
-      const Piece& piece = pieces_[i];
-      const std::span entries = std::span(entries_).subspan(piece.first, piece.count);
+    for (std::size_t i = next_++; i < plan_.pieces().size(); i = next_++) {
+      const P256Piece& piece = plan_.pieces()[i];
+      const std::span entries = plan_.entries(piece);
       for (std::size_t k = 0; k < piece.count; ++k) {
         const auto [item, table] = entries[k];
         const ByteSpan input = work_.inputs[item];
@@ -191,13 +146,11 @@ class P256Batch {
   }
 
   const kernels::P256Kernels& kernels_;
-  P256Tables& tables_;
   ScratchPool& pool_;
   const VerifyWork& work_;
+  const std::size_t threads_;
+  const P256Plan plan_;
   P256TablePtr generator_;
-  std::pmr::vector<Run> runs_;
-  std::pmr::vector<Entry> entries_;  // by bits
-  std::pmr::vector<Piece> pieces_;
   std::pmr::vector<Scratch> scratch_;  // one a thread; all memory is there before the thread is
   std::atomic<std::size_t> next_ = 0;
 };
@@ -229,7 +182,7 @@ class CpuBackend final : public BackendImplementation {
   }
   [[nodiscard]] Result<void> verify(const VerifyWork& work) const override {
     if (work.scheme != Scheme::kEcdsaP256Sha256) return openssl_backend().verify(work);
-    return P256Batch(kernels_, tables_, scratch_, work).run();
+    return P256Batch(kernels_, tables_, scratch_, work).run(tables_);
   }
 
   [[nodiscard]] Result<void> hash(HashAlgorithm algorithm, const Slices& messages,
@@ -245,7 +198,10 @@ class CpuBackend final : public BackendImplementation {
     return openssl_backend().merkle_parents(nodes, parents);
   }
 
-  void set_table_memory_max(std::size_t bytes) const override { tables_.set_memory_max(bytes); }
+  [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const override {
+    tables_.set_memory_max(bytes);
+    return {};
+  }
   [[nodiscard]] TableMemory table_memory() const override { return tables_.memory(); }
 
  private:

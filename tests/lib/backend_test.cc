@@ -146,7 +146,7 @@ TEST(BackendChoice, MakingAndListingABackendRunsNoneOfItsCode) {
   EXPECT_NE(made->description().find("future"), std::string::npos);
   EXPECT_EQ(made->unsupported_reason().empty(), kernels::cpu_has_avx512());
   EXPECT_EQ(made->table_memory().bytes, 0U);
-  made->set_table_memory_max(0);
+  ASSERT_TRUE(made->set_table_memory_max(0).ok());
   EXPECT_EQ(calls, 0);
 }
 

@@ -67,7 +67,8 @@ class EveryWay {
 
   // Under the least that callers may set; 0 keeps the backend from building any.
   static void set_tables(std::size_t bytes_max) {
-    if (limit_ != 0) backend().implementation().set_table_memory_max(bytes_max);
+    if (limit_ == 0) return;
+    EXPECT_TRUE(backend().implementation().set_table_memory_max(bytes_max).ok());
   }
 
   void check(const char* way, const std::vector<Verdict>& verdicts,

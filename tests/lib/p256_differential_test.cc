@@ -446,7 +446,8 @@ class P256Differential : public testing::Test {
   void enter(const kernels::P256Kernels& kernels) {
     for (const bool tables : {true, false}) {
       backends_.push_back(make_cpu_backend(kernels, "for tests", false));
-      backends_.back()->set_table_memory_max(tables ? std::size_t{64} << 20 : 0);
+      EXPECT_TRUE(
+          backends_.back()->set_table_memory_max(tables ? std::size_t{64} << 20 : 0).ok());
       contenders_.push_back(std::make_unique<Contender>(
           std::string(kernels.name) + (tables ? " with tables" : " without tables"),
           *backends_.back(), maker_.signers()));

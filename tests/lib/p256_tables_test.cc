@@ -553,7 +553,7 @@ TEST_P(P256BackendThreads, VerdictsHoldWhileKeysComeAndGo) {
   constexpr int kRounds = 12;
   constexpr std::size_t kCopies = 40;
   const auto backend = make_cpu_backend(*GetParam(), "for tests", false);
-  backend->set_table_memory_max(kMiB);
+  ASSERT_TRUE(backend->set_table_memory_max(kMiB).ok());
   KeyRegistry registry(std::make_unique<KeyRegistry::Storage>(*backend));
   std::vector<SignedMessage> signed_by;
   std::vector<KeyId> lasting;
@@ -607,7 +607,7 @@ TEST_P(P256BackendThreads, VerdictsHoldWhileKeysComeAndGo) {
   });
   threads.emplace_back([&] {
     for (int round = 0; round < kRounds; ++round) {
-      backend->set_table_memory_max(round % 2 == 0 ? kMiB / 2 : kMiB);
+      EXPECT_TRUE(backend->set_table_memory_max(round % 2 == 0 ? kMiB / 2 : kMiB).ok());
       verify(signed_by[0], nullptr, 1);
     }
   });
@@ -616,7 +616,7 @@ TEST_P(P256BackendThreads, VerdictsHoldWhileKeysComeAndGo) {
   EXPECT_LE(backend->table_memory().bytes, kMiB);
   EXPECT_GT(backend->table_memory().tables, 0U);
   for (const KeyId id : lasting) EXPECT_TRUE(registry.remove(id).ok());
-  backend->set_table_memory_max(0);
+  ASSERT_TRUE(backend->set_table_memory_max(0).ok());
   EXPECT_EQ(backend->table_memory().tables, 0U);
   EXPECT_EQ(backend->table_memory().bytes, 0U);
 }

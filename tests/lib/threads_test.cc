@@ -162,7 +162,7 @@ kernels::P256Kernels recording() {
 class BatchSplit : public testing::Test {
  protected:
   BatchSplit() : kernels_(recording()), backend_(make_cpu_backend(kernels_, "recorded", false)) {
-    backend_->set_table_memory_max(0);
+    EXPECT_TRUE(backend_->set_table_memory_max(0).ok());
   }
   void verify(std::size_t count, unsigned threads, std::size_t threads_expected) {
     const Mixed mixed(count);

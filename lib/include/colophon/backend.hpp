@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +29,23 @@ struct TableMemory {
 // 1 MiB: a table of the narrowest kind, 52 KiB, for nineteen keys.
 inline constexpr std::size_t kTableMemoryMin = std::size_t{1} << 20;
 
+// The GPU of a backend that works on one.
+struct DeviceInfo {
+  unsigned index = 0;
+  std::string name;                // "NVIDIA H100 80GB HBM3"; empty: never opened
+  std::string compute_capability;  // "9.0"
+  std::string driver;              // the CUDA version it supports, "13.0"
+  std::size_t memory_bytes = 0;
+  std::size_t memory_free = 0;  // when it was opened
+  bool in_use = false;          // false: after a fault, until it is tried again
+  // Since the process began. A fault is the device failing in any way; what it was at work on is
+  // done again on the CPU, as is everything until the device can be used again.
+  std::uint64_t faults = 0;
+  std::uint64_t signatures = 0;         // verified on the device
+  std::uint64_t signatures_on_cpu = 0;  // in the device's place
+  std::string last_fault;
+};
+
 struct BackendInfo {
   std::string name;         // "openssl"
   std::string description;  // one line, with the version of what it stands on
@@ -35,6 +54,7 @@ struct BackendInfo {
   bool self_test_passed = false;
   bool chosen_by_auto = false;
   TableMemory tables;
+  std::optional<DeviceInfo> device;
 };
 
 class BackendImplementation;  // lib/backend_implementation.h
@@ -44,6 +64,7 @@ class BackendImplementation;  // lib/backend_implementation.h
 class Backend {
  public:
   // `name`: a backend's name, "auto", or empty for what COLOPHON_BACKEND says ("auto" if unset).
+  // "cuda" is the first GPU, "cuda:1" the second, and so on.
   // Errors: kInvalidArgument (no such name; the message lists the names), kUnsupported (known, but
   // not on this machine), kInternal (its self-test failed); the field is "backend", or
   // COLOPHON_BACKEND where that named it. A forced backend never falls back silently.
@@ -52,10 +73,13 @@ class Backend {
   [[nodiscard]] std::string_view name() const noexcept;
 
   // The most that the tables of all keys of this backend, in this process, may take; by default an
-  // eighth of the machine's memory, at most 1 GiB. Takes effect at once; means nothing to a backend
-  // that keeps no tables. Error kInvalidArgument (field "table_memory"): under kTableMemoryMin.
+  // eighth of the machine's memory, at most 1 GiB, or half of what is free on a GPU. Takes effect
+  // at once; means nothing to a backend that keeps no tables. Error kInvalidArgument (field
+  // "table_memory"): under kTableMemoryMin, or more than the GPU has.
   [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const;
   [[nodiscard]] TableMemory table_memory() const;
+  // What it works on, if that is a GPU.
+  [[nodiscard]] std::optional<DeviceInfo> device() const;
 
   [[nodiscard]] const BackendImplementation& implementation() const noexcept { return *impl_; }
 

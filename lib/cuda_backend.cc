@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The backend on an NVIDIA GPU. A device that fails costs time, never a verdict: what has not come
+// back from it is verified on the CPU, its tables are forgotten, and it is opened again later.
+#include "cuda_backend.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <exception>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <memory_resource>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "openssl_digest.h"
+#include "p256_plan.h"
+#include "p256_tables.h"
+#include "threads.h"
+
+namespace colophon {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Fewer are copied sooner than a thread is started.
+constexpr std::size_t kItemsPerThreadMin = 4'096;
+
+// An enrolled key, with its place on the device (P-256) and on the CPU.
+class CudaKey final : public PreparedKey {
+ public:
+  CudaKey(std::unique_ptr<PreparedKey> device, std::unique_ptr<PreparedKey> cpu)
+      : device_(std::move(device)), cpu_(std::move(cpu)) {}
+  [[nodiscard]] std::size_t memory_bytes() const noexcept override {
+    return sizeof(*this) + cpu_->memory_bytes() + (device_ ? device_->memory_bytes() : 0);
+  }
+  [[nodiscard]] const PreparedKey* device() const { return device_.get(); }
+  [[nodiscard]] const PreparedKey* cpu() const { return cpu_.get(); }
+
+ private:
+  const std::unique_ptr<PreparedKey> device_;
+  const std::unique_ptr<PreparedKey> cpu_;
+};
+
+// A batch's keys, as one of the two knows them.
+std::pmr::vector<BatchKey> keys_as(const VerifyWork& work,
+                                   const PreparedKey* (CudaKey::*which)() const) {
+  std::pmr::vector<BatchKey> keys(work.keys.begin(), work.keys.end(), work.memory);
+  for (BatchKey& key : keys) {
+    if (key.prepared != nullptr) key.prepared = (static_cast<const CudaKey*>(key.prepared)->*which)();
+  }
+  return keys;
+}
+
+// The part of a batch that the device does; where it fails, all that has not come back is left.
+class CudaBatch {
+ public:
+  CudaBatch(CudaSession& session, P256Tables& tables, const CudaOptions& options,
+            const VerifyWork& work)
+      : session_(session),
+        work_(work),
+        threads_(useful_threads(work.items.size(), kItemsPerThreadMin, work.threads)),
+        plan_(work, tables, std::min(share(), options.with_table_max),
+              std::min(share(), options.without_max)),
+        is_done_(plan_.pieces().size(), 0, work.memory) {}
+
+  // False: some are left.
+  [[nodiscard]] bool run(P256Tables& tables) {
+    Result<P256TablePtr> generator = tables.generator(work_.items.size());
+    if (!generator) {
+      (void)session_.fail(std::move(generator).error());
+      return false;
+    }
+    generator_ = *generator;
+    run_on_threads(std::min(threads_, plan_.pieces().size()),
+                   [this](std::size_t /*i*/) { take_pieces(); });
+    return std::find(is_done_.begin(), is_done_.end(), 0) == is_done_.end();
+  }
+
+  // Those left, in the order of the batch's.
+  [[nodiscard]] std::vector<std::uint32_t> left() const {
+    std::vector<bool> is_left(work_.inputs.size());
+    for (std::size_t i = 0; i < plan_.pieces().size(); ++i) {
+      if (is_done_[i] != 0) continue;
+      for (const P256Entry& entry : plan_.entries(plan_.pieces()[i])) is_left[entry.item] = true;
+    }
+    std::vector<std::uint32_t> items;
+    std::copy_if(work_.items.begin(), work_.items.end(), std::back_inserter(items),
+                 [&](std::uint32_t item) { return is_left[item]; });
+    return items;
+  }
+
+ private:
+  struct Flight {
+    CudaSlot* slot = nullptr;
+    std::size_t piece = 0;
+  };
+
+  // A thread's, so that all have some to prepare for the device.
+  [[nodiscard]] std::size_t share() const {
+    return (work_.items.size() + threads_ - 1) / threads_;
+  }
+
+  // While the device is at work on a piece, the next is put together.
+  void take_pieces() noexcept {
+    try {
+      Flight flight;
+      CudaSlot* spare = nullptr;
+      for (std::size_t i = next_++; i < plan_.pieces().size(); i = next_++) {
+        CudaSlot* slot = std::exchange(spare, nullptr);
+        if (slot == nullptr) slot = session_.take_slot(/*wait=*/flight.slot == nullptr);
+        if (slot == nullptr && flight.slot != nullptr && land(flight)) {
+          slot = std::exchange(flight.slot, nullptr);
+        }
+        if (slot == nullptr || !start(*slot, plan_.pieces()[i])) return;
+        if (flight.slot != nullptr) {
+          if (!land(flight)) return;
+          spare = flight.slot;
+        }
+        flight = {slot, i};
+      }
+      if (flight.slot != nullptr && land(flight)) session_.give_back(flight.slot);
+      if (spare != nullptr) session_.give_back(spare);
+    } catch (const std::exception& error) {
+      (void)session_.fail(make_error(ErrorCode::kInternal, error.what(), "backend"));
+    }
+  }
+
+  [[nodiscard]] bool start(CudaSlot& slot, const P256Piece& piece) {
+    P256CudaJob job;
+    job.count = static_cast<std::uint32_t>(piece.count);
+    job.key_bits = piece.bits;
+    job.generator = generator_->memory.get();
+    job.generator_bits = generator_->bits;
+    if (piece.bits != 0) session_.choose_shape(job);
+    kernels::P256CudaSignature* const signatures = slot.signatures();
+    kernels::P256CudaKey* const keys = slot.keys(job.count);
+    const std::span entries = plan_.entries(piece);
+    for (std::size_t k = 0; k < piece.count; ++k) {
+      const auto [item, table] = entries[k];
+      if (k == 0 || work_.key_of[entries[k - 1].item] != work_.key_of[item]) {
+        kernels::P256CudaKey& key = keys[job.key_count];
+        const std::uint8_t* const point = work_.keys[work_.key_of[item]].key->bytes.data();
+        std::memcpy(key.x, point, sizeof(key.x));
+        std::memcpy(key.y, point + sizeof(key.x), sizeof(key.y));
+        key.table = piece.bits == 0 ? slot.table_of(job.key_count)
+                                    : reinterpret_cast<std::uint64_t>(table);
+        ++job.key_count;
+      }
+      kernels::P256CudaSignature& signature = signatures[k];
+      const std::uint8_t* const r_and_s = work_.signatures[item].data();
+      std::memcpy(signature.r, r_and_s, sizeof(signature.r));
+      std::memcpy(signature.s, r_and_s + sizeof(signature.r), sizeof(signature.s));
+      const ByteSpan input = work_.inputs[item];
+      if (work_.input == InputKind::kMessage) {
+        const Digest digest = sha256(input);
+        std::memcpy(signature.e, digest.data(), sizeof(signature.e));
+      } else {
+        std::memcpy(signature.e, input.data(), sizeof(signature.e));
+      }
+      signature.key = job.key_count - 1;
+    }
+    // A shape may be for more: the first over again.
+    std::fill(signatures + piece.count, signatures + job.count, signatures[0]);
+    if (job.lanes != 0) {
+      std::fill(keys + job.key_count, keys + job.count, keys[0]);
+      job.key_count = job.count;
+    }
+    return slot.start(job).ok();
+  }
+
+  [[nodiscard]] bool land(const Flight& flight) {
+    const Result<const std::uint8_t*> valid = flight.slot->finish();
+    if (!valid) return false;
+    const std::span entries = plan_.entries(plan_.pieces()[flight.piece]);
+    for (std::size_t k = 0; k < entries.size(); ++k) {
+      work_.verdicts[entries[k].item] = (*valid)[k] != 0 ? Verdict::kValid : Verdict::kMismatch;
+    }
+    is_done_[flight.piece] = 1;
+    return true;
+  }
+
+  CudaSession& session_;
+  const VerifyWork& work_;
+  const std::size_t threads_;
+  const P256Plan plan_;
+  P256TablePtr generator_;
+  std::pmr::vector<std::uint8_t> is_done_;  // a piece
+  std::atomic<std::size_t> next_ = 0;
+};
+
+class CudaBackend final : public BackendImplementation, private P256TableMaker {
+ public:
+  CudaBackend(const CudaOptions& options, const BackendImplementation& (*cpu)())
+      : options_(options),
+        name_(options.device == 0 ? "cuda" : "cuda:" + std::to_string(options.device)),
+        cpu_(cpu),
+        tables_(*this, 0) {
+    info_.index = static_cast<unsigned>(options.device);
+  }
+  ~CudaBackend() override {
+    tables_.drop_all();
+    // Where the device is still at work, what it may write to has to stay.
+    if (session_ && !session_->close()) (void)session_.release();
+  }
+
+  [[nodiscard]] std::string_view name() const noexcept override { return name_; }
+  [[nodiscard]] std::string description() const override {
+    const std::scoped_lock guard(info_mutex_);
+    const std::string where =
+        info_.name.empty()
+            ? "an NVIDIA GPU"
+            : info_.name + " (compute capability " + info_.compute_capability + ")";
+    return "ECDSA P-256 on " + where + "; all else as " + std::string(cpu_().name());
+  }
+  [[nodiscard]] std::string unsupported_reason() const override {
+    const std::unique_lock alone(mutex_);
+    if (session_) return {};
+    const Result<void> opened = open();
+    return opened ? std::string() : opened.error().message;
+  }
+
+  [[nodiscard]] Result<std::unique_ptr<PreparedKey>> prepare_key(
+      const PublicKey& key) const override {
+    COLOPHON_TRY_ASSIGN(auto cpu, cpu_().prepare_key(key));
+    std::unique_ptr<PreparedKey> device;
+    if (key.scheme == Scheme::kEcdsaP256Sha256) device = tables_.enrol(key);
+    return std::make_unique<CudaKey>(std::move(device), std::move(cpu));
+  }
+
+  [[nodiscard]] Result<void> verify(const VerifyWork& work) const override {
+    if (work.scheme != Scheme::kEcdsaP256Sha256) return verify_on_cpu(work, work.items);
+    if (!is_usable_) recover();
+    std::vector<std::uint32_t> left;
+    {
+      const std::shared_lock inside(mutex_, std::try_to_lock);
+      if (!inside || !session_ || session_->has_failed()) {
+        signatures_on_cpu_ += work.items.size();
+        return verify_on_cpu(work, work.items);
+      }
+      const auto keys = keys_as(work, &CudaKey::device);
+      VerifyWork device_work = work;
+      device_work.keys = keys;
+      CudaBatch batch(*session_, tables_, options_, device_work);
+      const bool is_done = batch.run(tables_);
+      if (session_->has_failed()) note_fault(*session_);
+      if (!is_done) left = batch.left();
+      signatures_ += work.items.size() - left.size();
+    }
+    if (left.empty()) return {};
+    signatures_on_cpu_ += left.size();
+    return verify_on_cpu(work, left);
+  }
+
+  [[nodiscard]] Result<void> hash(HashAlgorithm algorithm, const Slices& messages,
+                                  std::span<Digest> digests) const override {
+    return cpu_().hash(algorithm, messages, digests);
+  }
+  [[nodiscard]] Result<void> merkle_leaf_hashes(const Slices& leaves,
+                                                std::span<Digest> leaf_hashes) const override {
+    return cpu_().merkle_leaf_hashes(leaves, leaf_hashes);
+  }
+  [[nodiscard]] Result<void> merkle_parents(std::span<const Digest> nodes,
+                                            std::span<Digest> parents) const override {
+    return cpu_().merkle_parents(nodes, parents);
+  }
+
+  [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const override {
+    const std::unique_lock alone(mutex_);
+    if (session_ && bytes > session_->table_memory_max()) {
+      return make_error(ErrorCode::kInvalidArgument,
+                        "table_memory is " + std::to_string(bytes) + " bytes, but GPU " +
+                            std::to_string(info_.index) + " has room for " +
+                            std::to_string(session_->table_memory_max()),
+                        "table_memory");
+    }
+    table_memory_asked_ = bytes;
+    tables_.set_memory_max(bytes);
+    return {};
+  }
+  [[nodiscard]] TableMemory table_memory() const override { return tables_.memory(); }
+  [[nodiscard]] std::optional<DeviceInfo> device() const override {
+    const std::scoped_lock guard(info_mutex_);
+    DeviceInfo info = info_;
+    info.in_use = is_usable_;
+    info.signatures = signatures_;
+    info.signatures_on_cpu = signatures_on_cpu_;
+    return info;
+  }
+
+ private:
+  [[nodiscard]] Result<void> verify_on_cpu(const VerifyWork& work,
+                                           std::span<const std::uint32_t> items) const {
+    const auto keys = keys_as(work, &CudaKey::cpu);
+    VerifyWork cpu_work = work;
+    cpu_work.keys = keys;
+    cpu_work.items = items;
+    return cpu_().verify(cpu_work);
+  }
+
+  // --- tables: called inside a batch only, with the session there ---
+
+  [[nodiscard]] std::size_t table_bytes(unsigned bits) const override {
+    return CudaSession::table_bytes(bits);
+  }
+  [[nodiscard]] std::size_t build_bytes(unsigned /*bits*/) const override { return 0; }
+  [[nodiscard]] std::shared_ptr<void> make(const std::uint8_t* point,
+                                           unsigned bits) const noexcept override {
+    try {
+      Result<std::shared_ptr<void>> table = session_->make_table(point, bits);
+      return table ? *std::move(table) : nullptr;
+    } catch (const std::exception& error) {
+      return nullptr;
+    }
+  }
+
+  // --- failing and coming back ---
+
+  // Once a session.
+  void note_fault(const CudaSession& session) const {
+    const std::scoped_lock guard(info_mutex_);
+    if (!is_usable_.exchange(false)) return;
+    const auto now = Clock::now();
+    // A device that held out for long is given another chance soon.
+    const bool held_out = now - opened_at_ > 10 * retry_delay_;
+    schedule_retry(now, held_out);
+    ++info_.faults;
+    info_.last_fault = session.failure().message;
+  }
+  void schedule_retry(Clock::time_point now, bool from_the_start) const {
+    retry_delay_ = from_the_start || retry_delay_.count() == 0
+                       ? options_.retry_first
+                       : std::min(2 * retry_delay_, options_.retry_max);
+    retry_at_ = now + retry_delay_;
+  }
+
+  // Closes what has failed, and opens anew when it is time. One batch does it, the others go on
+  // meanwhile on the CPU.
+  void recover() const {
+    const std::unique_lock alone(mutex_, std::try_to_lock);
+    if (!alone || is_usable_) return;
+    if (session_) {
+      tables_.drop_all();
+      if (!session_->close()) return;
+      session_.reset();
+    }
+    if (Clock::now() >= retry_at_) (void)open();
+  }
+
+  // With the lock held by this thread alone, and no session.
+  [[nodiscard]] Result<void> open() const {
+    Result<std::unique_ptr<CudaSession>> session = CudaSession::open(options_);
+    const std::scoped_lock guard(info_mutex_);
+    if (!session) {
+      info_.last_fault = session.error().message;
+      if (is_opened_once_) ++info_.faults;
+      schedule_retry(Clock::now(), false);
+      return std::move(session).error();
+    }
+    session_ = *std::move(session);
+    const DeviceInfo& device = session_->device();
+    info_.name = device.name;
+    info_.compute_capability = device.compute_capability;
+    info_.driver = device.driver;
+    info_.memory_bytes = device.memory_bytes;
+    info_.memory_free = device.memory_free;
+    const std::size_t room = session_->table_memory_max();
+    tables_.set_memory_max(std::min(table_memory_asked_.value_or(room / 2), room));
+    opened_at_ = Clock::now();
+    is_opened_once_ = true;
+    is_usable_ = true;
+    return {};
+  }
+
+  const CudaOptions options_;
+  const std::string name_;
+  const BackendImplementation& (*const cpu_)();
+
+  // Shared by batches, for as long as they use the session or tables of it; held alone to open and
+  // close it.
+  mutable std::shared_mutex mutex_;
+  mutable std::unique_ptr<CudaSession> session_;
+  mutable std::optional<std::size_t> table_memory_asked_;
+  mutable std::atomic<bool> is_usable_ = false;  // a session, not known to have failed
+
+  mutable std::mutex info_mutex_;
+  mutable DeviceInfo info_;
+  mutable bool is_opened_once_ = false;
+  mutable Clock::time_point opened_at_;
+  mutable Clock::time_point retry_at_;
+  mutable Clock::duration retry_delay_{};
+  mutable std::atomic<std::uint64_t> signatures_ = 0;
+  mutable std::atomic<std::uint64_t> signatures_on_cpu_ = 0;
+
+  mutable P256Tables tables_;
+};
+
+}  // namespace
+
+std::unique_ptr<const BackendImplementation> make_cuda_backend(
+    const CudaOptions& options, const BackendImplementation& (*cpu)()) {
+  return std::make_unique<const CudaBackend>(options, cpu);
+}
+
+const BackendImplementation& cuda_backend(int device) {
+  // Never destroyed: keys enrolled in registries of static storage may outlive any order of
+  // destruction.
+  static std::mutex mutex;
+  static auto* const backends = new std::map<int, std::unique_ptr<const BackendImplementation>>;
+  const std::scoped_lock guard(mutex);
+  auto& backend = (*backends)[device];
+  if (!backend) {
+    CudaOptions options;
+    options.device = device;
+    backend = make_cuda_backend(options, best_cpu_backend);
+  }
+  return *backend;
+}
+
+}  // namespace colophon

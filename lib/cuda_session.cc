@@ -1,0 +1,604 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda_session.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <new>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "hex_constant.h"
+#include "kernels/ecdsa.h"
+
+namespace colophon {
+namespace {
+
+using kernels::P256CudaBatch;
+using kernels::P256CudaKey;
+using kernels::P256CudaSignature;
+using kernels::P256CudaTables;
+
+constexpr int kComputeMajorMin = 8;  // sm_80: the oldest that the kernels are compiled for
+constexpr std::size_t kRowBytes = 64;
+constexpr std::size_t kUnknownTableBytes =
+    kRowBytes * kernels::row_count(kernels::kP256CudaUnknownBits);
+constexpr std::size_t kStepBytes = 128;  // of a key and window, while its table is built
+constexpr std::size_t kScalarBytes = 64;
+constexpr std::size_t kBuildStepsBytes =
+    kStepBytes * kernels::window_count(kernels::kWindowBitsMin);
+constexpr std::uint32_t kSplitLanesMax = 32;
+// Graphs kept by a slot, of all counts (powers of two) and widths in use; more are made anew.
+constexpr std::size_t kGraphsMax = 64;
+
+constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
+
+constexpr std::size_t keys_offset(std::size_t count) {
+  return round_up(count * sizeof(P256CudaSignature), alignof(P256CudaKey));
+}
+constexpr std::size_t input_bytes(std::size_t count, std::size_t key_count) {
+  return keys_offset(count) + key_count * sizeof(P256CudaKey);
+}
+
+// Where a slot's memory on the device has what, for pieces of up to `count`.
+struct DeviceLayout {
+  std::size_t scalars, exceptions, verdicts, tables, steps, end;
+  DeviceLayout(std::size_t count, std::size_t unknown) {
+    constexpr std::size_t kUnit = 256;
+    scalars = round_up(input_bytes(count, count), kUnit);
+    exceptions = scalars + round_up(count * kScalarBytes, kUnit);
+    verdicts = exceptions + round_up((1 + count) * sizeof(std::uint32_t), kUnit);
+    tables = verdicts + round_up(count, kUnit);
+    steps = tables + unknown * kUnknownTableBytes;
+    end = steps + unknown * kStepBytes;
+  }
+};
+
+Error cuda_error(cudaError_t result, const char* what) {
+  ErrorCode code = ErrorCode::kUnavailable;
+  if (result == cudaErrorNoKernelImageForDevice) code = ErrorCode::kUnsupported;
+  return make_error(code,
+                    std::string(what) + ": " + cudaGetErrorString(result) + " (" +
+                        cudaGetErrorName(result) + ")",
+                    "backend", static_cast<std::uint64_t>(result));
+}
+
+std::string version_text(int version) {  // 13000 -> "13.0"
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+template <class Argument>
+cudaError_t launch(void (*kernel)(Argument), std::uint64_t blocks, std::uint32_t threads,
+                   Argument argument, cudaStream_t stream) {
+  void* arguments[] = {&argument};
+  const dim3 grid(static_cast<unsigned>(blocks), 1, 1);
+  const dim3 block(threads, 1, 1);
+  return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, arguments, 0, stream);
+}
+
+// The rows of `tables`, from the keys' points on.
+cudaError_t launch_tables(P256CudaTables tables, cudaStream_t stream) {
+  using kernels::kP256CudaThreads;
+  cudaError_t result =
+      launch(kernels::p256_cuda_bases, kernels::p256_cuda_blocks(tables.count, kP256CudaThreads),
+             kP256CudaThreads, tables, stream);
+  for (tables.phase = 0; tables.phase < tables.bits && result == cudaSuccess; ++tables.phase) {
+    result = launch(kernels::p256_cuda_extend,
+                    kernels::p256_cuda_blocks(kernels::p256_cuda_additions(tables),
+                                              kP256CudaThreads * kernels::kP256CudaAdditionsEach),
+                    kP256CudaThreads, tables, stream);
+  }
+  return result;
+}
+
+void set_point(P256CudaKey& key, const std::uint8_t* point) {
+  std::memcpy(key.x, point, sizeof(key.x));
+  std::memcpy(key.y, point + sizeof(key.x), sizeof(key.y));
+}
+
+// SEC 2, §2.4.2.
+constexpr auto kGenerator = from_hex(
+    "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+    "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5");
+
+}  // namespace
+
+// --- a slot --------------------------------------------------------------------------------------
+
+P256CudaSignature* CudaSlot::signatures() const {
+  return reinterpret_cast<P256CudaSignature*>(host_);
+}
+
+P256CudaKey* CudaSlot::keys(std::uint32_t count) const {
+  return reinterpret_cast<P256CudaKey*>(host_ + keys_offset(count));
+}
+
+std::uint64_t CudaSlot::table_of(std::size_t index) const {
+  const DeviceLayout layout(session_.options_.with_table_max, session_.options_.without_max);
+  return reinterpret_cast<std::uint64_t>(device_ + layout.tables + index * kUnknownTableBytes);
+}
+
+std::uint8_t* CudaSlot::verdicts() const { return host_ + session_.slot_input_bytes(); }
+
+Result<void> CudaSlot::allocate() {
+  void* device = nullptr;
+  void* host = nullptr;
+  cudaError_t result = cudaMalloc(&device, session_.slot_device_bytes());
+  if (result == cudaSuccess) {
+    device_ = static_cast<std::uint8_t*>(device);
+    result = cudaHostAlloc(&host, session_.slot_input_bytes() + session_.options_.with_table_max,
+                           cudaHostAllocDefault);
+  }
+  if (result == cudaSuccess) {
+    host_ = static_cast<std::uint8_t*>(host);
+    result = cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking);
+  }
+  if (result == cudaSuccess) return {};
+  if (result == cudaErrorMemoryAllocation) {
+    (void)cudaGetLastError();
+    if (device_ != nullptr) (void)cudaFree(std::exchange(device_, nullptr));
+    if (host_ != nullptr) (void)cudaFreeHost(std::exchange(host_, nullptr));
+    return cuda_error(result, "memory of a slot");  // those there are do it all
+  }
+  return session_.call(result, "memory of a slot");
+}
+
+Result<void> CudaSlot::enqueue_tables(const P256CudaJob& job, const P256CudaKey* keys) {
+  const DeviceLayout layout(session_.options_.with_table_max, session_.options_.without_max);
+  const P256CudaTables tables{keys, device_ + layout.steps, job.key_count,
+                              kernels::kP256CudaUnknownBits, /*windows=*/1, /*phase=*/0};
+  return session_.call(launch_tables(tables, stream_), "tables of unknown keys");
+}
+
+Result<void> CudaSlot::enqueue(const P256CudaJob& job) {
+  const DeviceLayout layout(session_.options_.with_table_max, session_.options_.without_max);
+  const auto* const keys = reinterpret_cast<const P256CudaKey*>(device_ + keys_offset(job.count));
+  const P256CudaBatch batch{reinterpret_cast<const P256CudaSignature*>(device_),
+                            keys,
+                            job.generator,
+                            reinterpret_cast<std::uint32_t*>(device_ + layout.scalars),
+                            reinterpret_cast<std::uint32_t*>(device_ + layout.exceptions),
+                            device_ + layout.verdicts,
+                            job.count,
+                            job.generator_bits,
+                            job.key_bits == 0 ? kernels::kP256CudaUnknownBits : job.key_bits,
+                            job.lanes};
+  COLOPHON_TRY(session_.call(cudaMemcpyAsync(device_, host_, input_bytes(job.count, job.key_count),
+                                             cudaMemcpyHostToDevice, stream_),
+                             "copy to the device"));
+  COLOPHON_TRY(session_.call(cudaMemsetAsync(batch.exceptions, 0, sizeof(std::uint32_t), stream_),
+                             "clearing the count of exceptions"));
+  if (job.key_bits == 0) COLOPHON_TRY(enqueue_tables(job, keys));
+
+  using kernels::kP256CudaThreads;
+  using kernels::kP256CudaVerifyThreads;
+  using kernels::p256_cuda_blocks;
+  // Inverting one by one takes more instructions, but no longer while the device is not full.
+  const bool each = job.count <= session_.resident_;
+  const std::uint32_t scalars_a_block =
+      kP256CudaThreads * (each ? 1 : kernels::kP256CudaScalarsEach);
+  COLOPHON_TRY(session_.call(
+      launch(each ? kernels::p256_cuda_scalars_each : kernels::p256_cuda_scalars,
+             p256_cuda_blocks(job.count, scalars_a_block), kP256CudaThreads, batch, stream_),
+      "launch of p256_cuda_scalars"));
+  auto* const verify = job.key_bits == 0 ? kernels::p256_cuda_verify_unknown
+                       : job.lanes == 0  ? kernels::p256_cuda_verify_enrolled
+                                         : kernels::p256_cuda_verify_split;
+  const std::uint64_t threads = std::uint64_t{job.count} * std::max(job.lanes, 1U);
+  COLOPHON_TRY(session_.call(launch(verify, p256_cuda_blocks(threads, kP256CudaVerifyThreads),
+                                    kP256CudaVerifyThreads, batch, stream_),
+                             "launch of p256_cuda_verify"));
+  // Hardly ever any: as many as one wave holds are enough for all that there can be.
+  const std::uint32_t exception_blocks =
+      std::min(p256_cuda_blocks(job.count, kP256CudaThreads), session_.multiprocessors_);
+  COLOPHON_TRY(session_.call(launch(kernels::p256_cuda_verify_exceptions, exception_blocks,
+                                    kP256CudaThreads, batch, stream_),
+                             "launch of p256_cuda_verify_exceptions"));
+  return session_.call(
+      cudaMemcpyAsync(verdicts(), batch.verdicts, job.count, cudaMemcpyDeviceToHost, stream_),
+      "copy of the verdicts");
+}
+
+Result<cudaGraphExec_t> CudaSlot::graph_of(const P256CudaJob& job) {
+  const std::pair generator(job.generator, job.generator_bits);
+  if (graphs_generator_ != generator || graphs_.size() >= kGraphsMax) {
+    for (const auto& [key, graph] : std::exchange(graphs_, {})) {
+      COLOPHON_TRY(session_.call(cudaGraphExecDestroy(graph), "a graph's end"));
+    }
+    graphs_generator_ = generator;
+  }
+  const GraphKey key{job.count, job.key_bits, job.lanes};
+  if (const auto found = graphs_.find(key); found != graphs_.end()) return found->second;
+  // Only this thread's calls: others go on meanwhile.
+  COLOPHON_TRY(session_.call(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
+                             "capture of a graph"));
+  Result<void> enqueued = enqueue(job);
+  cudaGraph_t graph = nullptr;
+  COLOPHON_TRY(session_.call(cudaStreamEndCapture(stream_, &graph), "capture of a graph"));
+  COLOPHON_TRY(std::move(enqueued));
+  cudaGraphExec_t executable = nullptr;
+  COLOPHON_TRY(session_.call(cudaGraphInstantiate(&executable, graph, 0), "a graph"));
+  graphs_.emplace(key, executable);
+  COLOPHON_TRY(session_.call(cudaGraphDestroy(graph), "a graph's end"));
+  return executable;
+}
+
+Result<void> CudaSlot::start(const P256CudaJob& job) {
+  started_ = job.count;
+  std::memset(verdicts(), 0xff, job.count);  // finish() will see what the device did not write
+  if (job.lanes == 0) return enqueue(job);
+  COLOPHON_TRY_ASSIGN(const cudaGraphExec_t graph, graph_of(job));
+  return session_.call(cudaGraphLaunch(graph, stream_), "launch of a graph");
+}
+
+Result<const std::uint8_t*> CudaSlot::finish() {
+  COLOPHON_TRY(session_.wait_for(stream_));
+  if (std::any_of(verdicts(), verdicts() + started_, [](std::uint8_t v) { return v > 1; })) {
+    COLOPHON_TRY(session_.fail(make_error(ErrorCode::kUnavailable,
+                                          "the device wrote something that is no verdict",
+                                          "backend")));
+  }
+  return verdicts();
+}
+
+// --- opening -------------------------------------------------------------------------------------
+
+int CudaSession::device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) {
+    (void)cudaGetLastError();
+    return 0;
+  }
+  return count;
+}
+
+Result<std::unique_ptr<CudaSession>> CudaSession::open(const CudaOptions& options) {
+  std::unique_ptr<CudaSession> session(new CudaSession(options));
+  (void)cudaGetLastError();  // what others may have left
+  COLOPHON_TRY(session->inspect());
+  Result<void> ready = session->prepare();
+  if (ready) ready = session->check();
+  if (ready) return session;
+  // What is half open is given back; what does not end by itself is left to the process's end.
+  if (!session->close()) (void)session.release();
+  return std::move(ready).error();
+}
+
+// Is there such a device, and is it one that the kernels run on?
+Result<void> CudaSession::inspect() {
+  const auto unsupported = [](std::string message) {
+    return make_error(ErrorCode::kUnsupported, std::move(message), "backend");
+  };
+  int driver = 0;
+  int runtime = 0;
+  int count = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
+    (void)cudaGetLastError();
+    return unsupported("no NVIDIA driver is installed");
+  }
+  (void)cudaRuntimeGetVersion(&runtime);
+  const cudaError_t counted = cudaGetDeviceCount(&count);
+  (void)cudaGetLastError();
+  if (counted == cudaErrorInsufficientDriver) {
+    return unsupported("the NVIDIA driver is too old: it supports CUDA " + version_text(driver) +
+                       ", this program needs " + version_text(runtime));
+  }
+  if (counted == cudaErrorNoDevice || (counted == cudaSuccess && count == 0)) {
+    return unsupported("the NVIDIA driver finds no GPU (is one hidden by CUDA_VISIBLE_DEVICES?)");
+  }
+  if (counted != cudaSuccess) return cuda_error(counted, "looking for GPUs");
+  if (options_.device < 0 || options_.device >= count) {
+    return unsupported("there is no GPU " + std::to_string(options_.device) +
+                       "; their indices end at " + std::to_string(count - 1));
+  }
+  cudaDeviceProp properties{};
+  if (const cudaError_t result = cudaGetDeviceProperties(&properties, options_.device);
+      result != cudaSuccess) {
+    (void)cudaGetLastError();
+    return cuda_error(result, "properties of the GPU");
+  }
+  device_.index = static_cast<unsigned>(options_.device);
+  device_.name = properties.name;
+  device_.driver = version_text(driver);
+  device_.compute_capability =
+      std::to_string(properties.major) + "." + std::to_string(properties.minor);
+  device_.memory_bytes = properties.totalGlobalMem;
+  multiprocessors_ = static_cast<std::uint32_t>(properties.multiProcessorCount);
+  if (properties.major < kComputeMajorMin) {
+    return unsupported("GPU " + std::to_string(options_.device) + " (" + device_.name +
+                       ") has compute capability " + device_.compute_capability +
+                       ", must be at least " + std::to_string(kComputeMajorMin) + ".0");
+  }
+  return {};
+}
+
+std::size_t CudaSession::slot_device_bytes() const {
+  return DeviceLayout(options_.with_table_max, options_.without_max).end;
+}
+
+std::size_t CudaSession::slot_input_bytes() const {
+  return round_up(input_bytes(options_.with_table_max, options_.with_table_max), kRowBytes);
+}
+
+Result<void> CudaSession::prepare() {
+  const auto busy = [this](const std::string& why) {
+    return make_error(ErrorCode::kUnavailable,
+                      "GPU " + std::to_string(device_.index) + " (" + device_.name + ") " + why,
+                      "backend");
+  };
+  const cudaError_t set = cudaSetDevice(options_.device);
+  if (set == cudaErrorDevicesUnavailable) {
+    (void)cudaGetLastError();
+    return busy("is in use by another process, which has it for itself (compute mode)");
+  }
+  COLOPHON_TRY(call(set, "taking the GPU into use"));
+  std::size_t free = 0;
+  std::size_t total = 0;
+  COLOPHON_TRY(call(cudaMemGetInfo(&free, &total), "memory of the GPU"));
+  device_.memory_free = free;
+  const std::size_t slots = options_.slots_max * slot_device_bytes();
+  if (free < slot_device_bytes() + kTableMemoryMin) {
+    return busy("has only " + std::to_string(free) + " of its " + std::to_string(total) +
+                " bytes of memory free, needs " +
+                std::to_string(slot_device_bytes() + kTableMemoryMin));
+  }
+  table_memory_max_ = free > slots + kTableMemoryMin ? free - slots : kTableMemoryMin;
+  int blocks = 0;
+  COLOPHON_TRY(call(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+                        &blocks, reinterpret_cast<const void*>(kernels::p256_cuda_verify_split),
+                        static_cast<int>(kernels::kP256CudaVerifyThreads), 0),
+                    "occupancy of the kernels"));
+  resident_ = multiprocessors_ * static_cast<std::uint32_t>(blocks) *
+              kernels::kP256CudaVerifyThreads;
+
+  home_ = std::make_shared<TableHome>();
+  home_->device = options_.device;
+  COLOPHON_TRY(call(cudaStreamCreateWithFlags(&home_->stream, cudaStreamNonBlocking),
+                    "a stream for tables"));
+  void* memory = nullptr;
+  COLOPHON_TRY(call(cudaHostAlloc(&memory, sizeof(P256CudaKey), cudaHostAllocDefault),
+                    "memory to build tables"));
+  build_key_ = static_cast<P256CudaKey*>(memory);
+  COLOPHON_TRY(
+      call(cudaMalloc(&memory, kStepBytes + kBuildStepsBytes), "memory to build tables"));
+  build_memory_ = static_cast<std::uint8_t*>(memory);
+  return {};
+}
+
+// Known answers (RFC 6979, A.2.5) by each of the kernels, before anything depends on them.
+Result<void> CudaSession::check() {
+  constexpr auto kPoint = from_hex(
+      "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6"
+      "7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299");
+  constexpr auto kSignature = from_hex(
+      "efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716"
+      "f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8");
+  constexpr auto kDigest =
+      from_hex("af2bdbe1aa9b6ec1e2ade1d694f41fc71a831d0268e9891562113d8a62add1bf");
+  constexpr unsigned kBits = 5;
+  constexpr std::uint32_t kCount = 4;
+  COLOPHON_TRY_ASSIGN(const auto generator, make_table(nullptr, kBits));
+  COLOPHON_TRY_ASSIGN(const auto table, make_table(kPoint.data(), kBits));
+  CudaSlot* const slot = take_slot(/*wait=*/true);
+  if (!generator || !table || slot == nullptr) {
+    return has_failed() ? failure() : cuda_error(cudaErrorMemoryAllocation, "memory of the GPU");
+  }
+  for (const auto& [key_bits, lanes] :
+       {std::pair{kBits, 0U}, {kBits, 2U}, {kBits, kSplitLanesMax}, {0U, 0U}}) {
+    const P256CudaJob job{kCount, 1, key_bits, generator.get(), kBits, lanes};
+    P256CudaKey& key = *slot->keys(kCount);
+    set_point(key, kPoint.data());
+    key.table = key_bits == 0 ? slot->table_of(0) : reinterpret_cast<std::uint64_t>(table.get());
+    for (std::uint32_t i = 0; i < kCount; ++i) {
+      P256CudaSignature& signature = slot->signatures()[i];
+      std::memcpy(signature.r, kSignature.data(), kSignature.size());
+      std::memcpy(signature.e, kDigest.data(), kDigest.size());
+      signature.key = 0;
+    }
+    // The first is right; the others have a bit changed in r, s or the digest.
+    slot->signatures()[1].r[3] ^= 1;
+    slot->signatures()[2].s[3] ^= 1;
+    slot->signatures()[3].e[3] ^= 1;
+    COLOPHON_TRY(slot->start(job));
+    COLOPHON_TRY_ASSIGN(const std::uint8_t* const verdicts, slot->finish());
+    constexpr std::array<std::uint8_t, kCount> kExpected = {1, 0, 0, 0};
+    if (!std::equal(kExpected.begin(), kExpected.end(), verdicts)) {
+      return fail(make_error(ErrorCode::kInternal,
+                             "GPU " + std::to_string(device_.index) + " (" + device_.name +
+                                 ") gives wrong answers to known questions",
+                             "backend"));
+    }
+  }
+  give_back(slot);
+  return {};
+}
+
+// --- closing -------------------------------------------------------------------------------------
+
+bool CudaSession::close() {
+  (void)cudaSetDevice(options_.device);
+  std::vector<cudaStream_t> streams;
+  if (home_ && home_->stream != nullptr) streams.push_back(home_->stream);
+  for (const auto& slot : slots_) {
+    if (slot->stream_ != nullptr) streams.push_back(slot->stream_);
+  }
+  bool is_sound = true;
+  for (cudaStream_t stream : streams) {
+    const cudaError_t state = cudaStreamQuery(stream);
+    if (state == cudaErrorNotReady) return false;
+    if (state != cudaSuccess) is_sound = false;
+  }
+  const auto free = [&is_sound](cudaError_t result) { is_sound &= result == cudaSuccess; };
+  if (home_) {
+    const std::scoped_lock guard(home_->mutex);
+    for (void* table : std::exchange(home_->tables, {})) {
+      if (is_sound) free(cudaFreeAsync(table, home_->stream));
+    }
+    if (is_sound) free(cudaStreamSynchronize(home_->stream));
+  }
+  if (is_sound) {
+    for (const auto& slot : slots_) {
+      for (const auto& [key, graph] : slot->graphs_) free(cudaGraphExecDestroy(graph));
+      if (slot->device_ != nullptr) free(cudaFree(slot->device_));
+      if (slot->host_ != nullptr) free(cudaFreeHost(slot->host_));
+    }
+    if (build_memory_ != nullptr) free(cudaFree(build_memory_));
+    if (build_key_ != nullptr) free(cudaFreeHost(build_key_));
+    for (cudaStream_t stream : streams) free(cudaStreamDestroy(stream));
+  }
+  if (!is_sound) (void)cudaDeviceReset();
+  (void)cudaGetLastError();
+  slots_.clear();
+  return true;
+}
+
+// --- slots ---------------------------------------------------------------------------------------
+
+Result<CudaSlot*> CudaSession::new_slot() {
+  std::unique_ptr<CudaSlot> slot(new CudaSlot(*this));
+  COLOPHON_TRY(slot->allocate());
+  const std::scoped_lock guard(slots_mutex_);
+  slots_.push_back(std::move(slot));
+  return slots_.back().get();
+}
+
+CudaSlot* CudaSession::take_slot(bool wait) {
+  (void)cudaSetDevice(options_.device);  // of this thread, whose the slot is now
+  std::unique_lock guard(slots_mutex_);
+  for (;;) {
+    if (failed_) return nullptr;
+    if (!free_slots_.empty()) {
+      CudaSlot* const slot = free_slots_.back();
+      free_slots_.pop_back();
+      return slot;
+    }
+    const std::size_t slots = slots_.size() + slots_making_;
+    if (slots < options_.slots_max && !slots_full_) {
+      ++slots_making_;
+      guard.unlock();
+      Result<CudaSlot*> slot = new_slot();
+      guard.lock();
+      --slots_making_;
+      if (slot) return *slot;
+      slots_full_ = true;  // for as long as the session lasts
+      slot_free_.notify_all();
+      continue;
+    }
+    if (!wait || slots == 0) return nullptr;
+    slot_free_.wait(guard);
+  }
+}
+
+void CudaSession::give_back(CudaSlot* slot) {
+  {
+    const std::scoped_lock guard(slots_mutex_);
+    free_slots_.push_back(slot);
+  }
+  slot_free_.notify_one();
+}
+
+void CudaSession::choose_shape(P256CudaJob& job) const {
+  job.lanes = 0;
+  const std::uint32_t count = std::bit_ceil(job.count);
+  const std::uint32_t lanes = std::min(std::bit_floor(resident_ / count), kSplitLanesMax);
+  if (lanes < 2 || count > options_.with_table_max) return;
+  job.count = count;
+  job.lanes = lanes;
+}
+
+// --- tables --------------------------------------------------------------------------------------
+
+std::size_t CudaSession::table_bytes(unsigned bits) {
+  return kRowBytes * kernels::window_count(bits) * kernels::row_count(bits);
+}
+
+Result<std::shared_ptr<void>> CudaSession::make_table(const std::uint8_t* point, unsigned bits) {
+  (void)cudaSetDevice(options_.device);
+  const std::scoped_lock guard(build_mutex_);
+  if (failed_) return failure();
+  void* memory = nullptr;
+  const cudaError_t allocated = cudaMallocAsync(&memory, table_bytes(bits), home_->stream);
+  if (allocated == cudaErrorMemoryAllocation) {
+    (void)cudaGetLastError();
+    return std::shared_ptr<void>();
+  }
+  COLOPHON_TRY(call(allocated, "memory of a table"));
+  {
+    const std::scoped_lock closing(home_->mutex);
+    home_->tables.insert(memory);
+  }
+  std::shared_ptr<void> table(memory, [home = home_](void* at) {
+    const std::scoped_lock closing(home->mutex);
+    if (home->has_failed || home->tables.erase(at) == 0) return;
+    (void)cudaSetDevice(home->device);
+    (void)cudaFreeAsync(at, home->stream);
+  });
+  set_point(*build_key_, point != nullptr ? point : kGenerator.data());
+  build_key_->table = reinterpret_cast<std::uint64_t>(memory);
+  COLOPHON_TRY(call(cudaMemcpyAsync(build_memory_, build_key_, sizeof(*build_key_),
+                                    cudaMemcpyHostToDevice, home_->stream),
+                    "copy of a key"));
+  const P256CudaTables tables{reinterpret_cast<const P256CudaKey*>(build_memory_),
+                              build_memory_ + kStepBytes,
+                              1,
+                              bits,
+                              kernels::window_count(bits),
+                              0};
+  COLOPHON_TRY(call(launch_tables(tables, home_->stream), "building of a table"));
+  COLOPHON_TRY(wait_for(home_->stream));
+  return table;
+}
+
+// --- errors --------------------------------------------------------------------------------------
+
+Result<void> CudaSession::call(cudaError_t result, const char* what) {
+  if (result == cudaSuccess) return {};
+  (void)cudaGetLastError();
+  return fail(cuda_error(result, what));
+}
+
+Result<void> CudaSession::fail(Error error) {
+  {
+    const std::scoped_lock guard(failure_mutex_, slots_mutex_);
+    if (!failure_) failure_ = error;
+    failed_ = true;
+  }
+  if (home_) {
+    const std::scoped_lock guard(home_->mutex);
+    home_->has_failed = true;
+  }
+  slot_free_.notify_all();
+  return error;
+}
+
+Error CudaSession::failure() const {
+  const std::scoped_lock guard(failure_mutex_);
+  return *failure_;
+}
+
+Result<void> CudaSession::wait_for(cudaStream_t stream) {
+  // A small batch is back before that; sleeping would cost it more.
+  constexpr std::chrono::microseconds kSpin{200};
+  constexpr std::chrono::microseconds kNap{20};
+  const auto start = std::chrono::steady_clock::now();
+  for (;;) {
+    const cudaError_t state = cudaStreamQuery(stream);
+    if (state == cudaSuccess) return {};
+    if (state != cudaErrorNotReady) return call(state, "work on the device");
+    if (failed_) return failure();
+    const auto waited = std::chrono::steady_clock::now() - start;
+    if (waited > options_.patience) {
+      return fail(make_error(ErrorCode::kUnavailable,
+                             "the device has not answered for " +
+                                 std::to_string(options_.patience.count()) + " ms",
+                             "backend"));
+    }
+    if (waited > kSpin) std::this_thread::sleep_for(kNap);
+  }
+}
+
+}  // namespace colophon
