@@ -232,7 +232,8 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     COLOPHON_TRY_ASSIGN(auto cpu, cpu_().prepare_key(key));
     std::unique_ptr<PreparedKey> device;
     if (key.scheme == Scheme::kEcdsaP256Sha256) device = tables_.enrol(key);
-    return std::make_unique<CudaKey>(std::move(device), std::move(cpu));
+    return std::unique_ptr<PreparedKey>(
+        std::make_unique<CudaKey>(std::move(device), std::move(cpu)));
   }
 
   [[nodiscard]] Result<void> verify(const VerifyWork& work) const override {
@@ -336,8 +337,8 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
   }
   void schedule_retry(Clock::time_point now, bool from_the_start) const {
     retry_delay_ = from_the_start || retry_delay_.count() == 0
-                       ? options_.retry_first
-                       : std::min(2 * retry_delay_, options_.retry_max);
+                       ? Clock::duration(options_.retry_first)
+                       : std::min<Clock::duration>(2 * retry_delay_, options_.retry_max);
     retry_at_ = now + retry_delay_;
   }
 

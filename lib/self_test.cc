@@ -230,8 +230,8 @@ Result<void> run_self_test(const BackendImplementation& implementation) {
     COLOPHON_TRY(check_signature(implementation, known, large ? kTimesOfLargeBatch : 1));
   }
   // The tables of these keys serve nobody.
-  implementation.set_table_memory_max(0);
-  implementation.set_table_memory_max(table_memory_max);
+  COLOPHON_TRY(implementation.set_table_memory_max(0));
+  COLOPHON_TRY(implementation.set_table_memory_max(table_memory_max));
   COLOPHON_TRY(check_hash(implementation));
   return check_tree(implementation);
 }

@@ -48,6 +48,16 @@ if(COLOPHON_NVCC)
     target_link_libraries(${target} PRIVATE colophon_emulated_cudart)
   endfunction()
 
+  # The library's own kernels. colophon_emulate_gpu(TARGET) makes of a program that links colophon
+  # one that has an emulated GPU; of its backends, that is "cuda".
+  add_library(colophon_emulated_kernels OBJECT EXCLUDE_FROM_ALL)
+  target_include_directories(colophon_emulated_kernels PRIVATE ${PROJECT_SOURCE_DIR})
+  colophon_emulated_cuda(colophon_emulated_kernels ${PROJECT_SOURCE_DIR}/kernels/p256.cu)
+  function(colophon_emulate_gpu target)
+    set_target_properties(${target} PROPERTIES COLOPHON_EMULATED_GPU ON)
+    target_link_libraries(${target} PRIVATE colophon_emulated_kernels)
+  endfunction()
+
   add_executable(cuda_runtime_test
     cuda_capture_test.cc
     cuda_fault_test.cc
