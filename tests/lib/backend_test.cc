@@ -38,8 +38,10 @@ class EnvironmentVariable {
   std::optional<std::string> old_;
 };
 
-// What this machine should be given: AVX-512 where it has it, never OpenSSL.
+// What this machine should be given: a GPU, or AVX-512 where it has it, never OpenSSL.
 std::string best_here() {
+  const auto infos = list_backends();
+  if (infos.front().name == "cuda" && infos.front().self_test_passed) return "cuda";
   return COLOPHON_AVX512 != 0 && kernels::cpu_has_avx512() ? "avx512" : "portable";
 }
 
