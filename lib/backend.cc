@@ -71,10 +71,11 @@ Result<const BackendImplementation*> choose_built_in(std::string_view name) {
   if (device.value_or(0) != 0) return gpu_backends(*device).choose(name);
 #else
   if (device || name == kCuda) {
-    return make_error(ErrorCode::kUnsupported,
-                      "backend '" + std::string(name) +
-                          "' is not part of this build: no CUDA compiler was found when it was made",
-                      kField);
+    return make_error(
+        ErrorCode::kUnsupported,
+        "backend '" + std::string(name) +
+            "' is not part of this build: no CUDA compiler was found when it was made",
+        kField);
   }
 #endif
   return built_in_backends().choose(name);

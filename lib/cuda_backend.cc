@@ -54,7 +54,8 @@ std::pmr::vector<BatchKey> keys_as(const VerifyWork& work,
                                    const PreparedKey* (CudaKey::*which)() const) {
   std::pmr::vector<BatchKey> keys(work.keys.begin(), work.keys.end(), work.memory);
   for (BatchKey& key : keys) {
-    if (key.prepared != nullptr) key.prepared = (static_cast<const CudaKey*>(key.prepared)->*which)();
+    if (key.prepared != nullptr)
+      key.prepared = (static_cast<const CudaKey*>(key.prepared)->*which)();
   }
   return keys;
 }
@@ -104,9 +105,7 @@ class CudaBatch {
   };
 
   // A thread's, so that all have some to prepare for the device.
-  [[nodiscard]] std::size_t share() const {
-    return (work_.items.size() + threads_ - 1) / threads_;
-  }
+  [[nodiscard]] std::size_t share() const { return (work_.items.size() + threads_ - 1) / threads_; }
 
   // While the device is at work on a piece, the next is put together.
   void take_pieces() noexcept {
@@ -150,8 +149,8 @@ class CudaBatch {
         const std::uint8_t* const point = work_.keys[work_.key_of[item]].key->bytes.data();
         std::memcpy(key.x, point, sizeof(key.x));
         std::memcpy(key.y, point + sizeof(key.x), sizeof(key.y));
-        key.table = piece.bits == 0 ? slot.table_of(job.key_count)
-                                    : reinterpret_cast<std::uint64_t>(table);
+        key.table =
+            piece.bits == 0 ? slot.table_of(job.key_count) : reinterpret_cast<std::uint64_t>(table);
         ++job.key_count;
       }
       kernels::P256CudaSignature& signature = signatures[k];
@@ -215,9 +214,8 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
   [[nodiscard]] std::string description() const override {
     const std::scoped_lock guard(info_mutex_);
     const std::string where =
-        info_.name.empty()
-            ? "an NVIDIA GPU"
-            : info_.name + " (compute capability " + info_.compute_capability + ")";
+        info_.name.empty() ? "an NVIDIA GPU"
+                           : info_.name + " (compute capability " + info_.compute_capability + ")";
     return "ECDSA P-256 on " + where + "; all else as " + std::string(cpu_().name());
   }
   [[nodiscard]] std::string unsupported_reason() const override {

@@ -61,10 +61,10 @@ struct DeviceLayout {
 Error cuda_error(cudaError_t result, const char* what) {
   ErrorCode code = ErrorCode::kUnavailable;
   if (result == cudaErrorNoKernelImageForDevice) code = ErrorCode::kUnsupported;
-  return make_error(code,
-                    std::string(what) + ": " + cudaGetErrorString(result) + " (" +
-                        cudaGetErrorName(result) + ")",
-                    "backend", static_cast<std::uint64_t>(result));
+  return make_error(
+      code,
+      std::string(what) + ": " + cudaGetErrorString(result) + " (" + cudaGetErrorName(result) + ")",
+      "backend", static_cast<std::uint64_t>(result));
 }
 
 std::string version_text(int version) {  // 13000 -> "13.0"
@@ -149,8 +149,9 @@ Result<void> CudaSlot::allocate() {
 
 Result<void> CudaSlot::enqueue_tables(const P256CudaJob& job, const P256CudaKey* keys) {
   const DeviceLayout layout(session_.options_.with_table_max, session_.options_.without_max);
-  const P256CudaTables tables{keys, device_ + layout.steps, job.key_count,
-                              kernels::kP256CudaUnknownBits, /*windows=*/1, /*phase=*/0};
+  const P256CudaTables tables{keys,          device_ + layout.steps,
+                              job.key_count, kernels::kP256CudaUnknownBits,
+                              /*windows=*/1, /*phase=*/0};
   return session_.call(launch_tables(tables, stream_), "tables of unknown keys");
 }
 
@@ -238,9 +239,8 @@ Result<void> CudaSlot::start(const P256CudaJob& job) {
 Result<const std::uint8_t*> CudaSlot::finish() {
   COLOPHON_TRY(session_.wait_for(stream_));
   if (std::any_of(verdicts(), verdicts() + started_, [](std::uint8_t v) { return v > 1; })) {
-    COLOPHON_TRY(session_.fail(make_error(ErrorCode::kUnavailable,
-                                          "the device wrote something that is no verdict",
-                                          "backend")));
+    COLOPHON_TRY(session_.fail(make_error(
+        ErrorCode::kUnavailable, "the device wrote something that is no verdict", "backend")));
   }
   return verdicts();
 }
@@ -352,8 +352,8 @@ Result<void> CudaSession::prepare() {
                         &blocks, reinterpret_cast<const void*>(kernels::p256_cuda_verify_split),
                         static_cast<int>(kernels::kP256CudaVerifyThreads), 0),
                     "occupancy of the kernels"));
-  resident_ = multiprocessors_ * static_cast<std::uint32_t>(blocks) *
-              kernels::kP256CudaVerifyThreads;
+  resident_ =
+      multiprocessors_ * static_cast<std::uint32_t>(blocks) * kernels::kP256CudaVerifyThreads;
 
   home_ = std::make_shared<TableHome>();
   home_->device = options_.device;
@@ -363,8 +363,7 @@ Result<void> CudaSession::prepare() {
   COLOPHON_TRY(call(cudaHostAlloc(&memory, sizeof(P256CudaKey), cudaHostAllocDefault),
                     "memory to build tables"));
   build_key_ = static_cast<P256CudaKey*>(memory);
-  COLOPHON_TRY(
-      call(cudaMalloc(&memory, kStepBytes + kBuildStepsBytes), "memory to build tables"));
+  COLOPHON_TRY(call(cudaMalloc(&memory, kStepBytes + kBuildStepsBytes), "memory to build tables"));
   build_memory_ = static_cast<std::uint8_t*>(memory);
   return {};
 }
@@ -592,10 +591,10 @@ Result<void> CudaSession::wait_for(cudaStream_t stream) {
     if (failed_) return failure();
     const auto waited = std::chrono::steady_clock::now() - start;
     if (waited > options_.patience) {
-      return fail(make_error(ErrorCode::kUnavailable,
-                             "the device has not answered for " +
-                                 std::to_string(options_.patience.count()) + " ms",
-                             "backend"));
+      return fail(make_error(
+          ErrorCode::kUnavailable,
+          "the device has not answered for " + std::to_string(options_.patience.count()) + " ms",
+          "backend"));
     }
     if (waited > kSpin) std::this_thread::sleep_for(kNap);
   }

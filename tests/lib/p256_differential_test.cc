@@ -18,6 +18,9 @@
 #include "batch_builder.h"
 #include "colophon/key_registry.hpp"
 #include "cpu_backend.h"
+#if COLOPHON_CUDA
+#include "cuda_backend.h"
+#endif
 #include "kernels/cpu.h"
 #include "key_registry_storage.h"
 #include "p256_forge.h"
@@ -431,6 +434,10 @@ class P256Differential : public testing::Test {
   P256Differential() : maker_(0x5eed0050) {
     contenders_.push_back(
         std::make_unique<Contender>("openssl", openssl_backend(), maker_.signers()));
+#if COLOPHON_CUDA
+    enter_gpu();
+    if (gpu_is_emulated_) return;  // the others run in a program of their own
+#endif
     enter(kernels::kP256Portable);
 #if COLOPHON_AVX512
     const char* missing = nullptr;
@@ -445,12 +452,40 @@ class P256Differential : public testing::Test {
 
   void enter(const kernels::P256Kernels& kernels) {
     for (const bool tables : {true, false}) {
-      backends_.push_back(make_cpu_backend(kernels, "for tests", false));
-      EXPECT_TRUE(
-          backends_.back()->set_table_memory_max(tables ? std::size_t{64} << 20 : 0).ok());
-      contenders_.push_back(std::make_unique<Contender>(
-          std::string(kernels.name) + (tables ? " with tables" : " without tables"),
-          *backends_.back(), maker_.signers()));
+      enter(kernels.name, make_cpu_backend(kernels, "for tests", false), tables);
+    }
+  }
+  void enter(const std::string& name, std::unique_ptr<const BackendImplementation> backend,
+             bool tables) {
+    EXPECT_TRUE(backend->set_table_memory_max(tables ? std::size_t{64} << 20 : 0).ok());
+    backends_.push_back(std::move(backend));
+    contenders_.push_back(std::make_unique<Contender>(
+        name + (tables ? " with tables" : " without tables"), *backends_.back(), maker_.signers()));
+  }
+#if COLOPHON_CUDA
+  // With buffers so small that batches need many of them.
+  void enter_gpu() {
+    CudaOptions options;
+    options.with_table_max = 1'024;
+    options.without_max = 192;
+    for (const bool tables : {true, false}) {
+      auto gpu = make_cuda_backend(options, best_cpu_backend);
+      if (const std::string why = gpu->unsupported_reason(); !why.empty()) {
+        std::cout << "cuda is not compared: " << why << "\n";
+        return;
+      }
+      gpus_.push_back(gpu.get());
+      gpu_is_emulated_ = gpu->device()->name == "Colophon GPU emulator";
+      enter("cuda", std::move(gpu), tables);
+    }
+  }
+#endif
+  // What the CPU has done in a GPU's place proves nothing.
+  void TearDown() override {
+    for (const BackendImplementation* gpu : gpus_) {
+      EXPECT_EQ(gpu->device()->faults, 0U) << gpu->device()->last_fault;
+      EXPECT_EQ(gpu->device()->signatures_on_cpu, 0U);
+      EXPECT_GT(gpu->device()->signatures, 0U);
     }
   }
 
@@ -475,6 +510,8 @@ class P256Differential : public testing::Test {
   std::vector<std::unique_ptr<const BackendImplementation>> backends_;
   std::vector<std::unique_ptr<Contender>> contenders_;
   std::map<Verdict, std::size_t> verdicts_;
+  std::vector<const BackendImplementation*> gpus_;
+  bool gpu_is_emulated_ = false;
 };
 
 // Sanitizers and coverage, which debug builds are for, make arithmetic an order of magnitude
@@ -482,10 +519,13 @@ class P256Differential : public testing::Test {
 #if defined(NDEBUG)
 constexpr std::size_t kSignatures = 20'000;
 constexpr std::size_t kSignaturesLong = 1'000'000;
+constexpr std::size_t kSignaturesEmulatedLong = 100'000;
 #else
 constexpr std::size_t kSignatures = 6'000;
 constexpr std::size_t kSignaturesLong = 40'000;
+constexpr std::size_t kSignaturesEmulatedLong = 20'000;
 #endif
+constexpr std::size_t kSignaturesEmulated = 5'000;
 
 Rules rules_of(std::size_t number) {
   Rules rules;
@@ -503,7 +543,9 @@ TEST_F(P256Differential, EveryBackendAgreesWithOpenssl) {
       184, 185, 191, 192, 193, 200,   512,   65,    127,   129,   4'097, 511, 513, 767, 768,
       769, 199, 64,  63,  32,  1'023, 1'024, 1'025, 1'537, 4'095, 4'096, 31,  400};
   constexpr unsigned kThreads[] = {1, 2, 3, 8};
-  const std::size_t wanted = run_long() ? kSignaturesLong : kSignatures;
+  const std::size_t wanted = gpu_is_emulated_
+                                 ? (run_long() ? kSignaturesEmulatedLong : kSignaturesEmulated)
+                                 : (run_long() ? kSignaturesLong : kSignatures);
   std::size_t checked = 0;
   for (std::size_t round = 0; checked < wanted; ++round) {
     const Rules rules = rules_of(maker_.random().below(8));
@@ -538,6 +580,8 @@ TEST_F(P256Differential, EveryPlaceHasItsOwnVerdict) {
       {9, {0, 7, 8}},
       {197, {0, 1, 2, 3, 4, 5, 6, 7, 8, 191, 192, 195, 196}}};
   for (const auto& [size, places] : places_of_size) {
+    // An emulated GPU takes its time; every lane of a warp has its turn in tests/kernels.
+    if (gpu_is_emulated_ && size == 8 && !run_long()) continue;
     for (const std::size_t at : places) {
       for (const bool valid : {false, true}) {
         std::vector<Item> items;
