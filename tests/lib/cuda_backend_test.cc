@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The backend "cuda" on the GPU emulator: opening, faults of every call at every moment, streams
+// late and in any order, many threads, and what it leaves behind.
+#include "cuda_backend.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "batch_builder.h"
+#include "colophon/key_registry.hpp"
+#include "key_registry_storage.h"
+#include "p256_signer.h"
+#include "tests/gpu_emulator/cuda_runtime.h"
+#include "verifier_on.h"
+
+namespace colophon::test {
+namespace {
+
+using gpu_emulator::Effect;
+using gpu_emulator::Fault;
+using gpu_emulator::kForever;
+using gpu_emulator::Pace;
+using gpu_emulator::Settings;
+using std::chrono::milliseconds;
+
+#if defined(NDEBUG)
+constexpr bool kIsDebug = false;
+#else
+constexpr bool kIsDebug = true;
+#endif
+
+// A device so small that the form for throughput begins at 129 signatures, and pieces of which a
+// batch has several.
+Settings small_gpu() {
+  Settings settings;
+  settings.multiprocessors = 1;
+  settings.registers = 255;
+  settings.launch.order = gpu_emulator::Order::kSeeded;
+  settings.print = false;
+  return settings;
+}
+CudaOptions small_pieces() {
+  CudaOptions options;
+  options.with_table_max = 200;
+  options.without_max = 24;
+  options.slots_max = 3;
+  options.retry_first = milliseconds(0);
+  return options;
+}
+
+// Signatures by a few signers, every third one of another message.
+struct Signed {
+  static constexpr std::size_t kSigners = 3;
+  static constexpr std::size_t kCount = 260;
+  std::vector<SignedMessage> items;
+  std::vector<Verdict> verdicts;
+  Signed() {
+    std::vector<P256Signer> signers;
+    for (unsigned i = 0; i < kSigners; ++i) signers.push_back(P256Signer::with_number(77 + 5 * i));
+    for (std::size_t i = 0; i < kCount; ++i) {
+      items.push_back(signers[i % kSigners].sign("document " + std::to_string(i)));
+      const bool is_valid = i % 4 != 3;
+      if (!is_valid) items.back().message = bytes_of("another");
+      verdicts.push_back(is_valid ? Verdict::kValid : Verdict::kMismatch);
+    }
+  }
+};
+const Signed& made() {
+  static const Signed signatures;
+  return signatures;
+}
+
+// A backend and a registry on it.
+class Gpu {
+ public:
+  explicit Gpu(const CudaOptions& options = small_pieces())
+      : backend_(make_cuda_backend(options, best_cpu_backend)),
+        registry_(std::make_unique<KeyRegistry::Storage>(*backend_)) {
+    for (std::size_t i = 0; i < Signed::kSigners; ++i) {
+      ids_.push_back(registry_.add(Scheme::kEcdsaP256Sha256, made().items[i].key).value());
+    }
+  }
+
+  // The first `count` signatures; whether the verdicts are right.
+  [[nodiscard]] bool verify(std::size_t count, bool enrolled, unsigned threads = 1) const {
+    BatchBuilder builder({Scheme::kEcdsaP256Sha256});
+    std::vector<KeyId> ids;
+    std::vector<Verdict> expected;
+    for (std::size_t i = 0; i < count; ++i) {
+      const SignedMessage& item = made().items[i % Signed::kCount];
+      builder.add(enrolled ? Bytes() : item.key, item.message, item.signature);
+      ids.push_back(ids_[i % Signed::kCount % Signed::kSigners]);
+      expected.push_back(made().verdicts[i % Signed::kCount]);
+    }
+    VerifyBatch batch = builder.batch();
+    batch.threads = threads;
+    if (enrolled) {
+      batch.public_keys = {};
+      batch.key_ids = ids;
+      batch.registry = &registry_;
+    }
+    std::vector<Verdict> verdicts(count, Verdict::kBadKey);
+    const Result<void> done = verify_batch_on(*backend_, batch, verdicts);
+    EXPECT_TRUE(done.ok()) << done.error().message;
+    return verdicts == expected;
+  }
+  // Every way that signatures take: without tables, with tables (which are built), in a few lanes,
+  // in the form for throughput.
+  [[nodiscard]] bool work() const {
+    return verify(30, false) && verify(60, true) && verify(9, true) && verify(Signed::kCount, true);
+  }
+
+  [[nodiscard]] std::string why_not() const { return backend_->unsupported_reason(); }
+  [[nodiscard]] DeviceInfo info() const { return backend_->device().value(); }
+  [[nodiscard]] const BackendImplementation& backend() const { return *backend_; }
+
+ private:
+  std::unique_ptr<const BackendImplementation> backend_;
+  KeyRegistry registry_;
+  std::vector<KeyId> ids_;
+};
+
+std::string first_finding() {
+  const auto findings = gpu_emulator::findings();
+  return findings.empty() ? "" : findings.front().text;
+}
+
+// --- opening -------------------------------------------------------------------------------------
+
+std::string why_not(const Settings& settings, int device = 0) {
+  gpu_emulator::power_cycle(settings);
+  CudaOptions options = small_pieces();
+  options.device = device;
+  const Gpu gpu(options);
+  std::string reason = gpu.why_not();
+  // Whatever it is, there are verdicts.
+  EXPECT_TRUE(gpu.verify(40, true));
+  EXPECT_EQ(gpu.info().in_use, reason.empty());
+  EXPECT_EQ(gpu.info().signatures != 0, reason.empty());
+  EXPECT_EQ(gpu.info().signatures_on_cpu != 0, !reason.empty());
+  return reason;
+}
+
+TEST(CudaOpening, SaysWhatIsMissing) {
+  Settings settings = small_gpu();
+  EXPECT_EQ(why_not(settings), "");
+  EXPECT_EQ(why_not(settings, 1), "there is no GPU 1; their indices end at 0");
+  settings.driver = 0;
+  EXPECT_EQ(why_not(settings), "no NVIDIA driver is installed");
+  settings.driver = 12'040;
+  EXPECT_EQ(why_not(settings),
+            "the NVIDIA driver is too old: it supports CUDA 12.4, this program needs 13.0");
+  settings = small_gpu();
+  settings.devices = 0;
+  EXPECT_EQ(why_not(settings),
+            "the NVIDIA driver finds no GPU (is one hidden by CUDA_VISIBLE_DEVICES?)");
+  settings = small_gpu();
+  settings.memory_taken = settings.memory_bytes - (std::uint64_t{1} << 20);
+  EXPECT_NE(why_not(settings).find("has only"), std::string::npos);
+}
+
+TEST(CudaOpening, ADeviceInUseByOthersIsNamedAndTriedAgain) {
+  Settings settings = small_gpu();
+  settings.faults.push_back({"cudaSetDevice", 1, 1, cudaErrorDevicesUnavailable, Effect::kFail});
+  gpu_emulator::power_cycle(settings);
+  const Gpu gpu;
+  EXPECT_EQ(gpu.why_not(),
+            "GPU 0 (Colophon GPU emulator) is in use by another process, which has it for itself "
+            "(compute mode)");
+  EXPECT_TRUE(gpu.verify(20, true));
+  EXPECT_TRUE(gpu.info().in_use);
+}
+
+TEST(CudaOpening, OneThatAnswersWrongIsNotUsed) {
+  // A carry less in the arithmetic of the scalars.
+  std::ifstream in(COLOPHON_CUDA_PTX);
+  std::string ptx{std::istreambuf_iterator<char>(in), {}};
+  constexpr std::string_view kCarry = "addc.cc.u32";
+  const std::size_t kernel = ptx.find(".entry _ZN8colophon7kernels22p256_cuda_scalars_each");
+  const std::size_t carry = ptx.find(kCarry, kernel);
+  ASSERT_NE(carry, std::string::npos);
+  ptx.replace(carry, kCarry.size(), "add.cc.u32");
+  gpu_emulator::power_cycle(small_gpu());
+  const auto module = gpu_emulator::add_module(ptx);
+  ASSERT_TRUE(module.ok()) << module.error().message;
+  {
+    const Gpu gpu;
+    EXPECT_EQ(gpu.why_not(),
+              "GPU 0 (Colophon GPU emulator) gives wrong answers to known questions");
+    EXPECT_TRUE(gpu.work());
+    EXPECT_EQ(gpu.info().signatures, 0U);
+    // Its kernels are another's from now on: it is taken into use.
+    gpu_emulator::remove_module(*module);
+    EXPECT_TRUE(gpu.work());
+    EXPECT_TRUE(gpu.info().in_use);
+    EXPECT_EQ(gpu.info().driver, "13.0");
+  }
+  EXPECT_EQ(first_finding(), "");
+}
+
+TEST(CudaMemory, TheBudgetIsKeptAndNoLargerThanTheCard) {
+  gpu_emulator::power_cycle(small_gpu());
+  const Gpu gpu;
+  ASSERT_EQ(gpu.why_not(), "");
+  const std::size_t by_itself = gpu.backend().table_memory().bytes_max;
+  EXPECT_GT(by_itself, std::size_t{1} << 30);
+  EXPECT_LT(by_itself, std::size_t{5} << 30);
+  const Result<void> too_much = gpu.backend().set_table_memory_max(std::size_t{9} << 30);
+  ASSERT_FALSE(too_much.ok());
+  EXPECT_EQ(too_much.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(too_much.error().field, "table_memory");
+  EXPECT_NE(too_much.error().message.find("GPU 0 has room for"), std::string::npos);
+  EXPECT_EQ(gpu.backend().table_memory().bytes_max, by_itself);
+  // Room for two tables of the narrowest kind.
+  ASSERT_TRUE(gpu.backend().set_table_memory_max(2 * CudaSession::table_bytes(5)).ok());
+  EXPECT_TRUE(gpu.work());
+  EXPECT_EQ(gpu.backend().table_memory().tables, 2U);
+  ASSERT_TRUE(gpu.backend().set_table_memory_max(0).ok());
+  EXPECT_EQ(gpu.backend().table_memory().tables, 0U);
+  EXPECT_TRUE(gpu.work());
+}
+
+TEST(CudaMemory, ACardThatIsFullServesWithoutTables) {
+  Settings settings = small_gpu();
+  gpu_emulator::power_cycle(settings);
+  const Gpu gpu;
+  ASSERT_EQ(gpu.why_not(), "");
+  for (const char* call : {"cudaMalloc", "cudaHostAlloc", "cudaMallocAsync"}) {
+    gpu_emulator::add_fault(
+        {call, gpu_emulator::calls(call) + 2, kForever, cudaErrorMemoryAllocation, Effect::kFail});
+  }
+  for (int round = 0; round < 3; ++round) EXPECT_TRUE(gpu.work());
+  EXPECT_EQ(gpu.info().faults, 0U) << gpu.info().last_fault;
+  EXPECT_LE(gpu.backend().table_memory().tables, 1U);
+}
+
+// --- what it leaves ------------------------------------------------------------------------------
+
+TEST(CudaBackend, TakesNoMemoryByTheBatchAndGivesAllBack) {
+  gpu_emulator::power_cycle(small_gpu());
+  {
+    const Gpu gpu;
+    ASSERT_TRUE(gpu.backend().set_table_memory_max(3 * CudaSession::table_bytes(5)).ok());
+    for (int round = 0; round < 2; ++round) EXPECT_TRUE(gpu.work());
+    const auto allocations = [] {
+      std::uint64_t sum = 0;
+      for (const char* call :
+           {"cudaMalloc", "cudaMallocAsync", "cudaHostAlloc", "cudaMallocHost", "cudaHostRegister",
+            "cudaStreamCreateWithFlags", "cudaEventCreateWithFlags", "cudaGraphInstantiate"}) {
+        sum += gpu_emulator::calls(call);
+      }
+      return sum;
+    };
+    const std::uint64_t before = allocations();
+    for (int round = 0; round < 10; ++round) EXPECT_TRUE(gpu.work());
+    EXPECT_EQ(allocations(), before);
+    EXPECT_GT(gpu_emulator::calls("cudaGraphLaunch"), 10U);
+    EXPECT_EQ(gpu.info().signatures_on_cpu, 0U);
+  }
+  const auto held = gpu_emulator::holdings();
+  EXPECT_EQ(held.allocations + held.pinned + held.streams + held.events + held.graphs + held.queued,
+            0U);
+  EXPECT_EQ(first_finding(), "");
+}
+
+TEST(CudaBackend, EveryBlockOfEveryKernelRuns) {
+  gpu_emulator::power_cycle(small_gpu());
+  gpu_emulator::clear_statistics();
+  const Gpu gpu;
+  EXPECT_TRUE(gpu.work());
+  EXPECT_TRUE(gpu.verify(2'000, true));
+  std::set<std::string> run;
+  for (const auto& kernel : gpu_emulator::kernel_statistics()) {
+    if (kernel.launches != 0) run.insert(kernel.kernel);
+    EXPECT_EQ(kernel.faults, 0U) << kernel.kernel;
+  }
+  EXPECT_EQ(run.size(), 8U);
+}
+
+TEST(CudaBackend, BothShapesAndAnyOrderOfWarpsGiveTheSame) {
+  for (const auto order : {gpu_emulator::Order::kAscending, gpu_emulator::Order::kDescending,
+                           gpu_emulator::Order::kSeeded}) {
+    Settings settings = small_gpu();
+    settings.launch.order = order;
+    gpu_emulator::power_cycle(settings);
+    const Gpu gpu;
+    ASSERT_EQ(gpu.why_not(), "");
+    EXPECT_TRUE(gpu.work());
+    const auto graphs = [] { return gpu_emulator::calls("cudaGraphLaunch"); };
+    std::uint64_t before = graphs();
+    EXPECT_TRUE(gpu.verify(128, true));
+    EXPECT_EQ(graphs(), before + 1);
+    before = graphs();
+    EXPECT_TRUE(gpu.verify(129, true));
+    EXPECT_EQ(graphs(), before);
+    EXPECT_EQ(gpu.info().signatures_on_cpu, 0U);
+  }
+  EXPECT_EQ(first_finding(), "");
+}
+
+TEST(CudaBackend, SizesAroundEveryLimit) {
+  gpu_emulator::power_cycle(small_gpu());
+  const Gpu gpu;
+  ASSERT_TRUE(gpu.work());
+  for (const std::size_t count : {1,   2,   3,   31,  32,  33,  63,  64,  65,  127, 128,
+                                  129, 199, 200, 201, 255, 256, 257, 399, 400, 401, 601}) {
+    EXPECT_TRUE(gpu.verify(count, true)) << count;
+  }
+  ASSERT_TRUE(gpu.backend().set_table_memory_max(0).ok());
+  for (const std::size_t count : {1, 2, 23, 24, 25, 47, 48, 49, 73}) {
+    EXPECT_TRUE(gpu.verify(count, false)) << count;
+  }
+  EXPECT_EQ(gpu.info().signatures_on_cpu, 0U);
+  EXPECT_EQ(first_finding(), "");
+}
+
+TEST(CudaBackend, StreamsThatAreLateAndReorderedGiveTheSame) {
+  const std::uint64_t seeds = run_long() ? 200 : kIsDebug ? 4 : 16;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    Settings settings = small_gpu();
+    settings.seed = seed;
+    gpu_emulator::power_cycle(settings);
+    const Gpu gpu;
+    ASSERT_EQ(gpu.why_not(), "");
+    EXPECT_TRUE(gpu.work()) << "seed " << seed;
+    EXPECT_EQ(gpu.info().signatures_on_cpu, 0U) << gpu.info().last_fault;
+    ASSERT_EQ(first_finding(), "") << "seed " << seed;
+  }
+}
+
+// --- faults --------------------------------------------------------------------------------------
+
+// A run with one fault: verdicts are right throughout, and the device comes back.
+void survive(const Fault& fault, std::uint64_t seed) {
+  SCOPED_TRACE(fault.where + " " + std::to_string(fault.first) + ", " +
+               cudaGetErrorName(fault.error) + ", effect " +
+               std::to_string(static_cast<int>(fault.effect)));
+  Settings settings = small_gpu();
+  settings.seed = seed;
+  settings.hang_ms = 100;
+  settings.faults.push_back(fault);
+  gpu_emulator::power_cycle(settings);
+  CudaOptions options = small_pieces();
+  options.patience = milliseconds(50);
+  const Gpu gpu(options);
+  (void)gpu.why_not();  // may well fail
+  EXPECT_TRUE(gpu.work());
+  EXPECT_TRUE(gpu.work());
+  for (int i = 0; i < 200 && !gpu.info().in_use; ++i) {
+    EXPECT_TRUE(gpu.verify(5, true));
+    if (!gpu.info().in_use) std::this_thread::sleep_for(milliseconds(2));
+  }
+  EXPECT_TRUE(gpu.info().in_use) << gpu.info().last_fault;
+  EXPECT_LE(gpu.info().faults, 2U) << gpu.info().last_fault;
+  const std::uint64_t on_cpu = gpu.info().signatures_on_cpu;
+  EXPECT_TRUE(gpu.work());
+  EXPECT_EQ(gpu.info().signatures_on_cpu, on_cpu) << gpu.info().last_fault;
+  EXPECT_EQ(first_finding(), "");
+}
+
+TEST(CudaFaults, OfEveryCallAtEveryMomentAreSurvived) {
+  // What a run calls, and how often.
+  gpu_emulator::power_cycle(small_gpu());
+  {
+    const Gpu gpu;
+    ASSERT_EQ(gpu.why_not(), "");
+    EXPECT_TRUE(gpu.work());
+    EXPECT_TRUE(gpu.work());
+  }
+  constexpr std::array kCalls = {"cudaSetDevice",
+                                 "cudaMalloc",
+                                 "cudaHostAlloc",
+                                 "cudaMallocAsync",
+                                 "cudaFreeAsync",
+                                 "cudaMemcpyAsync",
+                                 "cudaMemsetAsync",
+                                 "cudaLaunchKernel",
+                                 "cudaStreamQuery",
+                                 "cudaGraphLaunch",
+                                 "cudaGraphInstantiate",
+                                 "cudaStreamBeginCapture",
+                                 "cudaStreamEndCapture",
+                                 "cudaGraphDestroy",
+                                 "cudaStreamCreateWithFlags",
+                                 "cudaMemGetInfo",
+                                 "cudaGetDeviceProperties",
+                                 "cudaOccupancyMaxActiveBlocksPerMultiprocessor",
+                                 "cudaGetDeviceCount",
+                                 "kernel",
+                                 "copy",
+                                 "set"};
+  std::vector<std::pair<std::string, std::uint64_t>> moments;
+  for (const char* call : kCalls) {
+    const std::uint64_t times = gpu_emulator::calls(call);
+    EXPECT_TRUE(times > 0 || std::string_view(call) == "cudaFreeAsync") << call;
+    for (const std::uint64_t first : std::set<std::uint64_t>{1, 2, times / 2, times - 1, times}) {
+      if (first >= 1 && first <= times) moments.emplace_back(call, first);
+    }
+  }
+  std::uint64_t seed = 0;
+  for (const auto& [call, first] : moments) {
+    const bool is_work = call == "kernel" || call == "copy" || call == "set";
+    std::vector<Effect> effects = {Effect::kFail, Effect::kBreak, Effect::kLose};
+    if (is_work) effects.push_back(Effect::kHang);
+    for (const Effect effect : effects) {
+      ++seed;
+      if (kIsDebug && !run_long() && seed % 8 != 0) continue;
+      Fault fault{call, first, 1, is_work ? cudaErrorIllegalAddress : cudaErrorUnknown, effect};
+      if (effect == Effect::kLose) fault.count = 5;
+      survive(fault, seed);
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+TEST(CudaFaults, ADeviceThatIsGoneForGoodCostsNoVerdict) {
+  gpu_emulator::power_cycle(small_gpu());
+  CudaOptions options = small_pieces();
+  options.retry_first = milliseconds(20);
+  const Gpu gpu(options);
+  ASSERT_EQ(gpu.why_not(), "");
+  EXPECT_TRUE(gpu.work());
+  gpu_emulator::add_fault({"any", 1, kForever, cudaErrorNoDevice, Effect::kLose});
+  std::uint64_t calls = 0;
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_TRUE(gpu.work());
+    // The device is asked seldom, and ever more so.
+    calls = gpu_emulator::calls("any");
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  EXPECT_FALSE(gpu.info().in_use);
+  EXPECT_GE(gpu.info().faults, 1U);
+  EXPECT_LT(gpu.info().faults, 6U);
+  EXPECT_LT(calls, 4'000U);
+  EXPECT_FALSE(gpu.info().last_fault.empty());
+}
+
+TEST(CudaFaults, WorkThatHangsIsNotWaitedForForLong) {
+  Settings settings = small_gpu();
+  settings.hang_ms = 3'600'000;
+  gpu_emulator::power_cycle(settings);
+  CudaOptions options = small_pieces();
+  options.patience = milliseconds(100);
+  {
+    const Gpu gpu(options);
+    ASSERT_EQ(gpu.why_not(), "");
+    EXPECT_TRUE(gpu.work());
+    gpu_emulator::add_fault({"kernel", 1, 1, cudaErrorLaunchTimeout, Effect::kHang});
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < 5; ++i) EXPECT_TRUE(gpu.work());
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+    EXPECT_FALSE(gpu.info().in_use);
+    EXPECT_EQ(gpu.info().faults, 1U);
+    EXPECT_EQ(gpu.info().last_fault, "the device has not answered for 100 ms");
+  }
+  gpu_emulator::power_cycle(small_gpu());
+}
+
+TEST(CudaFaults, OfAnyKindAllTheTimeCostNoVerdict) {
+  const std::uint64_t seeds = run_long() ? 60 : kIsDebug ? 2 : 8;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    Settings settings = small_gpu();
+    settings.seed = seed;
+    settings.chaos = 40 * static_cast<std::uint32_t>(seed);
+    gpu_emulator::power_cycle(settings);
+    CudaOptions options = small_pieces();
+    options.patience = milliseconds(50);
+    const Gpu gpu(options);
+    (void)gpu.why_not();
+    for (int i = 0; i < 6; ++i) EXPECT_TRUE(gpu.work()) << "seed " << seed;
+    EXPECT_FALSE(gpu_emulator::faults_met().empty());
+    EXPECT_EQ(first_finding(), "") << "seed " << seed;
+  }
+}
+
+// --- threads -------------------------------------------------------------------------------------
+
+void run_batches(const Gpu& gpu, int threads, int batches) {
+  std::atomic<int> next = 0;
+  std::atomic<int> wrong = 0;
+  std::vector<std::jthread> workers;
+  for (int t = 0; t < threads; ++t) {
+    workers.emplace_back([&] {
+      for (int i = next++; i < batches; i = next++) {
+        const std::size_t count = 1 + static_cast<std::size_t>(i) * 7 % 40;
+        if (!gpu.verify(count, i % 8 != 0, 1 + static_cast<unsigned>(i) % 3)) ++wrong;
+      }
+    });
+  }
+  workers.clear();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(CudaThreads, AThousandBatchesFromEightThreads) {
+  Settings settings = small_gpu();
+  settings.pace = Pace::kFree;
+  gpu_emulator::power_cycle(settings);
+  {
+    const Gpu gpu;
+    ASSERT_EQ(gpu.why_not(), "");
+    run_batches(gpu, 8, kIsDebug && !run_long() ? 200 : 1'000);
+    EXPECT_EQ(gpu.info().signatures_on_cpu, 0U) << gpu.info().last_fault;
+  }
+  EXPECT_EQ(first_finding(), "");
+  gpu_emulator::power_cycle(small_gpu());
+}
+
+TEST(CudaThreads, FaultsInTheMidstOfManyCostNoVerdict) {
+  Settings settings = small_gpu();
+  settings.pace = Pace::kFree;
+  settings.chaos = 400;
+  settings.hang_ms = 50;
+  gpu_emulator::power_cycle(settings);
+  {
+    CudaOptions options = small_pieces();
+    options.patience = milliseconds(200);
+    const Gpu gpu(options);
+    (void)gpu.why_not();
+    run_batches(gpu, 8, kIsDebug && !run_long() ? 60 : 300);
+    EXPECT_GT(gpu.info().faults, 0U);
+  }
+  gpu_emulator::power_cycle(small_gpu());
+}
+
+}  // namespace
+}  // namespace colophon::test
