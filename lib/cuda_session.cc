@@ -259,8 +259,9 @@ int CudaSession::device_count() {
 Result<std::unique_ptr<CudaSession>> CudaSession::open(const CudaOptions& options) {
   std::unique_ptr<CudaSession> session(new CudaSession(options));
   (void)cudaGetLastError();  // what others may have left
-  COLOPHON_TRY(session->inspect());
-  Result<void> ready = session->prepare();
+  Result<void> ready = session->inspect();
+  if (!ready && ready.error().code == ErrorCode::kUnsupported) return std::move(ready).error();
+  if (ready) ready = session->prepare();
   if (ready) ready = session->check();
   if (ready) return session;
   // What is half open is given back; what does not end by itself is left to the process's end.
@@ -425,12 +426,14 @@ bool CudaSession::close() {
   for (const auto& slot : slots_) {
     if (slot->stream_ != nullptr) streams.push_back(slot->stream_);
   }
-  bool is_sound = true;
   for (cudaStream_t stream : streams) {
-    const cudaError_t state = cudaStreamQuery(stream);
-    if (state == cudaErrorNotReady) return false;
-    if (state != cudaSuccess) is_sound = false;
+    if (!failed_) {
+      (void)wait_for(stream);  // for tables that are given back; not for what has failed
+    } else if (cudaStreamQuery(stream) == cudaErrorNotReady) {
+      return false;
+    }
   }
+  bool is_sound = cudaFree(nullptr) == cudaSuccess;  // does nothing; tells of an error that sticks
   const auto free = [&is_sound](cudaError_t result) { is_sound &= result == cudaSuccess; };
   if (home_) {
     const std::scoped_lock guard(home_->mutex);

@@ -186,14 +186,16 @@ TEST(CudaOpening, ADeviceInUseByOthersIsNamedAndTriedAgain) {
 }
 
 TEST(CudaOpening, OneThatAnswersWrongIsNotUsed) {
-  // A carry less in the arithmetic of the scalars.
+  // Arithmetic mod n that forgets its carries.
   std::ifstream in(COLOPHON_CUDA_PTX);
   std::string ptx{std::istreambuf_iterator<char>(in), {}};
   constexpr std::string_view kCarry = "addc.cc.u32";
   const std::size_t kernel = ptx.find(".entry _ZN8colophon7kernels22p256_cuda_scalars_each");
-  const std::size_t carry = ptx.find(kCarry, kernel);
-  ASSERT_NE(carry, std::string::npos);
-  ptx.replace(carry, kCarry.size(), "add.cc.u32");
+  const std::size_t end = ptx.find(".entry", kernel + 1);
+  ASSERT_LT(ptx.find(kCarry, kernel), end);
+  for (std::size_t at = kernel; (at = ptx.find(kCarry, at)) < end;) {
+    ptx.replace(at, kCarry.size(), "add.cc.u32 ");
+  }
   gpu_emulator::power_cycle(small_gpu());
   const auto module = gpu_emulator::add_module(ptx);
   ASSERT_TRUE(module.ok()) << module.error().message;
@@ -255,7 +257,8 @@ TEST(CudaBackend, TakesNoMemoryByTheBatchAndGivesAllBack) {
   {
     const Gpu gpu;
     ASSERT_TRUE(gpu.backend().set_table_memory_max(3 * CudaSession::table_bytes(5)).ok());
-    for (int round = 0; round < 2; ++round) EXPECT_TRUE(gpu.work());
+    // Until all tables have the width they will have for long.
+    for (int round = 0; round < 4; ++round) EXPECT_TRUE(gpu.work());
     const auto allocations = [] {
       std::uint64_t sum = 0;
       for (const char* call :
@@ -277,10 +280,12 @@ TEST(CudaBackend, TakesNoMemoryByTheBatchAndGivesAllBack) {
   EXPECT_EQ(first_finding(), "");
 }
 
-TEST(CudaBackend, EveryBlockOfEveryKernelRuns) {
+TEST(CudaBackend, EveryKernelRuns) {
   gpu_emulator::power_cycle(small_gpu());
   gpu_emulator::clear_statistics();
-  const Gpu gpu;
+  CudaOptions options = small_pieces();
+  options.with_table_max = 1'000;
+  const Gpu gpu(options);
   EXPECT_TRUE(gpu.work());
   EXPECT_TRUE(gpu.verify(2'000, true));
   std::set<std::string> run;
@@ -329,7 +334,7 @@ TEST(CudaBackend, SizesAroundEveryLimit) {
 }
 
 TEST(CudaBackend, StreamsThatAreLateAndReorderedGiveTheSame) {
-  const std::uint64_t seeds = run_long() ? 200 : kIsDebug ? 4 : 16;
+  const std::uint64_t seeds = run_long() ? 200 : kIsDebug ? 2 : 8;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     Settings settings = small_gpu();
     settings.seed = seed;
@@ -354,9 +359,7 @@ void survive(const Fault& fault, std::uint64_t seed) {
   settings.hang_ms = 100;
   settings.faults.push_back(fault);
   gpu_emulator::power_cycle(settings);
-  CudaOptions options = small_pieces();
-  options.patience = milliseconds(50);
-  const Gpu gpu(options);
+  const Gpu gpu;
   (void)gpu.why_not();  // may well fail
   EXPECT_TRUE(gpu.work());
   EXPECT_TRUE(gpu.work());
@@ -365,10 +368,7 @@ void survive(const Fault& fault, std::uint64_t seed) {
     if (!gpu.info().in_use) std::this_thread::sleep_for(milliseconds(2));
   }
   EXPECT_TRUE(gpu.info().in_use) << gpu.info().last_fault;
-  EXPECT_LE(gpu.info().faults, 2U) << gpu.info().last_fault;
-  const std::uint64_t on_cpu = gpu.info().signatures_on_cpu;
-  EXPECT_TRUE(gpu.work());
-  EXPECT_EQ(gpu.info().signatures_on_cpu, on_cpu) << gpu.info().last_fault;
+  EXPECT_LE(gpu.info().faults, 1 + fault.count) << gpu.info().last_fault;
   EXPECT_EQ(first_finding(), "");
 }
 
@@ -418,13 +418,31 @@ TEST(CudaFaults, OfEveryCallAtEveryMomentAreSurvived) {
     if (is_work) effects.push_back(Effect::kHang);
     for (const Effect effect : effects) {
       ++seed;
-      if (kIsDebug && !run_long() && seed % 8 != 0) continue;
+      if (!run_long() && seed % (kIsDebug ? 64 : 16) != 0) continue;  // a sample
       Fault fault{call, first, 1, is_work ? cudaErrorIllegalAddress : cudaErrorUnknown, effect};
       if (effect == Effect::kLose) fault.count = 5;
       survive(fault, seed);
       if (testing::Test::HasFailure()) return;
     }
   }
+}
+
+TEST(CudaFaults, OfEveryKindAreSurvived) {
+  const auto later = [](const char* what, std::uint64_t first, cudaError_t error, Effect effect,
+                        std::uint64_t count = 1) {
+    survive({what, first, count, error, effect}, first);
+  };
+  later("cudaGetDeviceCount", 1, cudaErrorNoDevice, Effect::kFail);
+  later("cudaMalloc", 2, cudaErrorMemoryAllocation, Effect::kFail);
+  later("cudaHostAlloc", 2, cudaErrorMemoryAllocation, Effect::kFail);
+  later("cudaMallocAsync", 5, cudaErrorMemoryAllocation, Effect::kFail);
+  later("cudaLaunchKernel", 60, cudaErrorLaunchOutOfResources, Effect::kFail);
+  later("cudaGraphLaunch", 1, cudaErrorLaunchFailure, Effect::kFail);
+  later("kernel", 70, cudaErrorIllegalAddress, Effect::kBreak);
+  later("copy", 12, cudaErrorECCUncorrectable, Effect::kBreak);
+  later("cudaMemcpyAsync", 9, cudaErrorLaunchFailure, Effect::kBreak);
+  later("any", 150, cudaErrorDeviceUninitialized, Effect::kLose, 20);
+  later("kernel", 75, cudaErrorLaunchTimeout, Effect::kHang);
 }
 
 TEST(CudaFaults, ADeviceThatIsGoneForGoodCostsNoVerdict) {
@@ -434,7 +452,8 @@ TEST(CudaFaults, ADeviceThatIsGoneForGoodCostsNoVerdict) {
   const Gpu gpu(options);
   ASSERT_EQ(gpu.why_not(), "");
   EXPECT_TRUE(gpu.work());
-  gpu_emulator::add_fault({"any", 1, kForever, cudaErrorNoDevice, Effect::kLose});
+  gpu_emulator::add_fault(
+      {"any", gpu_emulator::calls("any") + 1, kForever, cudaErrorNoDevice, Effect::kLose});
   std::uint64_t calls = 0;
   for (int i = 0; i < 20; ++i) {
     EXPECT_TRUE(gpu.work());
@@ -459,7 +478,8 @@ TEST(CudaFaults, WorkThatHangsIsNotWaitedForForLong) {
     const Gpu gpu(options);
     ASSERT_EQ(gpu.why_not(), "");
     EXPECT_TRUE(gpu.work());
-    gpu_emulator::add_fault({"kernel", 1, 1, cudaErrorLaunchTimeout, Effect::kHang});
+    gpu_emulator::add_fault(
+        {"kernel", gpu_emulator::calls("kernel") + 1, 1, cudaErrorLaunchTimeout, Effect::kHang});
     const auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < 5; ++i) EXPECT_TRUE(gpu.work());
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
@@ -471,14 +491,13 @@ TEST(CudaFaults, WorkThatHangsIsNotWaitedForForLong) {
 }
 
 TEST(CudaFaults, OfAnyKindAllTheTimeCostNoVerdict) {
-  const std::uint64_t seeds = run_long() ? 60 : kIsDebug ? 2 : 8;
+  const std::uint64_t seeds = run_long() ? 60 : kIsDebug ? 1 : 4;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     Settings settings = small_gpu();
     settings.seed = seed;
     settings.chaos = 40 * static_cast<std::uint32_t>(seed);
     gpu_emulator::power_cycle(settings);
     CudaOptions options = small_pieces();
-    options.patience = milliseconds(50);
     const Gpu gpu(options);
     (void)gpu.why_not();
     for (int i = 0; i < 6; ++i) EXPECT_TRUE(gpu.work()) << "seed " << seed;
@@ -522,16 +541,20 @@ TEST(CudaThreads, AThousandBatchesFromEightThreads) {
 TEST(CudaThreads, FaultsInTheMidstOfManyCostNoVerdict) {
   Settings settings = small_gpu();
   settings.pace = Pace::kFree;
-  settings.chaos = 400;
+  settings.chaos = 20'000;  // of calls, most of which ask whether work is done
   settings.hang_ms = 50;
   gpu_emulator::power_cycle(settings);
   {
     CudaOptions options = small_pieces();
-    options.patience = milliseconds(200);
     const Gpu gpu(options);
     (void)gpu.why_not();
-    run_batches(gpu, 8, kIsDebug && !run_long() ? 60 : 300);
+    // Some on the device, some not.
+    for (int i = 0; i < 100 && (gpu.info().faults == 0 || gpu.info().signatures == 0); ++i) {
+      run_batches(gpu, 8, kIsDebug && !run_long() ? 60 : 300);
+    }
     EXPECT_GT(gpu.info().faults, 0U);
+    EXPECT_GT(gpu.info().signatures, 0U);
+    EXPECT_GT(gpu.info().signatures_on_cpu, 0U);
   }
   gpu_emulator::power_cycle(small_gpu());
 }
