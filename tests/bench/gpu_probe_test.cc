@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "tests/gpu_emulator/cuda_runtime.h"
 
@@ -95,6 +97,35 @@ TEST_F(GpuProbeTest, WhatDoesNotFitIsAnError) {
   EXPECT_NE(probe_gpu(settings, probe).find("cudaErrorMemoryAllocation"), std::string::npos);
   settings.gather_bytes = 63;
   EXPECT_NE(probe_gpu(settings, probe).find("gather_bytes"), std::string::npos);
+}
+
+// A card that computes wrongly is found out: the first `from` behind the first `place` of the
+// kernel's module becomes `to`.
+std::string probe_altered(const std::string& kernel, const std::string& place,
+                          const std::string& from, const std::string& to) {
+  std::string text;
+  for (const auto& one : gpu_emulator::kernel_statistics()) {
+    if (one.kernel == kernel) text = one.module->text;
+  }
+  const std::size_t at = text.find(from, std::min(text.find(place), text.size()));
+  if (at == std::string::npos) return "no '" + from + "' in the module of " + kernel;
+  text.replace(at, from.size(), to);
+  const auto module = gpu_emulator::add_module(text);
+  if (!module) return module.error().message;
+  GpuProbe probe;
+  const std::string error = probe_gpu(few(), probe);
+  gpu_emulator::remove_module(*module);
+  return error;
+}
+
+TEST_F(GpuProbeTest, WrongResultsAreAnError) {
+  GpuProbe probe;
+  ASSERT_EQ(probe_gpu(few(), probe), "");  // the kernels are known from here
+  EXPECT_EQ(probe_altered("probe_p256_by_wide", ".entry", "madc.hi.cc.u32", "mad.hi.cc.u32"),
+            "the device computes wrongly: two forms of the same product differ");
+  EXPECT_EQ(probe_altered("probe_gather", "ld.global.nc", "add.s32", "and.b32"),
+            "the device gathered what was never written");
+  EXPECT_EQ(probe_gpu(few(), probe), "");
 }
 
 // Each call of each kind once: none is taken for a success.
