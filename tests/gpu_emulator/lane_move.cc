@@ -128,6 +128,13 @@ Step mov_special(Warp& warp, const Op& op, LaneMask mask) {
     case Special::kDynamicSmemSize:
       all(grid.shape.dynamic_shared_bytes);
       break;
+    case Special::kClock64: {
+      std::uint64_t clock[kLanes];
+      std::fill(clock, clock + kLanes, grid.warp_instructions);
+      for_lanes<Same>(warp, mask, warp.row<std::uint64_t>(op.row[0]),
+                      static_cast<const std::uint64_t*>(clock));
+      return Step::kNext;
+    }
     case Special::kCount:
       break;
   }

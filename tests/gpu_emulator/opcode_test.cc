@@ -713,6 +713,21 @@ TEST(OpcodeTest, SpecialRegisters) {
   }
 }
 
+// The clock goes on by what ran in between.
+TEST(OpcodeTest, ClockCountsInstructions) {
+  KernelRun run(
+      kernel_text("mov.u64 %rd0, %clock64; mov.u32 %r0, 0;\n"
+                  "again: add.u32 %r0, %r0, 1; setp.lt.u32 %p0, %r0, 10; @%p0 bra again;\n"
+                  "mov.u64 %rd1, %clock64; sub.u64 %rd1, %rd1, %rd0; cvt.u32.u64 %r1, %rd1;\n"
+                  "st.global.u32 [%out], %r1;"));
+  run.shape.block.x = 1;
+  run.allocate(4);
+  const LaunchResult result = run.run();
+  ASSERT_TRUE(result.ok()) << result.fault->message;
+  EXPECT_GE(run.words()[0], 30U);
+  EXPECT_LE(run.words()[0], 36U);
+}
+
 // Runs last (GoogleTest keeps the order of a file): nothing that computes was forgotten.
 TEST(OpcodeTest, NoneIsUntested) {
   for (int i = 0; i < static_cast<int>(Opcode::kLd); ++i) {

@@ -161,6 +161,7 @@ constexpr std::pair<std::string_view, Special> kSpecials[] = {
     {"%lanemask_ge", Special::kLanemaskGe},
     {"%lanemask_gt", Special::kLanemaskGt},
     {"%dynamic_smem_size", Special::kDynamicSmemSize},
+    {"%clock64", Special::kClock64},
 };
 static_assert(std::size(kSpecials) == static_cast<std::size_t>(Special::kCount));
 
@@ -194,8 +195,9 @@ Result<void> Decoder::mov() {
     const auto special = std::find_if(std::begin(kSpecials), std::end(kSpecials),
                                       [&](const auto& entry) { return entry.first == from.word; });
     if (special != std::end(kSpecials)) {
-      if (bytes != 4 || from.number.magnitude != 0) {
-        return error("special registers have 32 bits");
+      const unsigned own_bytes = special->second == Special::kClock64 ? 8 : 4;
+      if (bytes != own_bytes || from.number.magnitude != 0) {
+        return error("special registers have 32 bits, %clock64 has 64");
       }
       out_.opcode = Opcode::kMovSpecial;
       out.kind = Kind::kSpecial;

@@ -18,7 +18,8 @@
 // may touch the same memory only by atomics; an allocation ends where it ends.
 //
 // What this cannot show. It runs PTX: not what ptxas makes of it, nor the schedule, nor time
-// (instructions are counted as PTX has them). Memory is sequentially consistent: of the weak memory
+// (instructions are counted as PTX has them; %clock64 is how many of them the launch's warps have
+// run, by whole basic blocks). Memory is sequentially consistent: of the weak memory
 // model only what is formally a race is seen, and fences do nothing. Blocks never overlap, and a
 // warp is not preempted but by a seed: code that waits in a loop for another thread, which a card
 // would run, may end at the step limit here. Lanes meet again as soon as they can, which a card

@@ -7,7 +7,8 @@
 // inline assembly included. An opcode, modifier, operand or directive that is not known is an error
 // with its line, never a guess; so are registers of the wrong width and values that do not fit.
 // Not known: floating point (but moves, loads and stores of its registers), textures, matrices,
-// asynchronous copies, clusters, calls through a register, video instructions, and the clocks.
+// asynchronous copies, clusters, calls through a register, video instructions, and the clocks but
+// %clock64.
 #pragma once
 
 #include <array>
@@ -183,6 +184,7 @@ enum class Special : std::uint8_t {
   kLanemaskGe,
   kLanemaskGt,
   kDynamicSmemSize,
+  kClock64,  // of 64 bits, all others of 32
   kCount,
 };
 

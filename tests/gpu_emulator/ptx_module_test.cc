@@ -306,6 +306,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"add.u32 %r0, %r1, %tid.x;", "'%tid.x' is no register declared here"},
         Wrong{"mov.u32 %r0, %clock;", "'%clock' is no register declared here"},
         Wrong{"mov.u16 %h0, %tid.x;", "special registers have 32 bits"},
+        Wrong{"mov.u32 %r0, %clock64;", "%clock64 has 64"},
+        Wrong{"mov.u64 %rd0, %tid.x;", "special registers have 32 bits"},
         Wrong{"add.u32 %r0, %r1, 0x100000000;", "does not fit 32 bits"},
         Wrong{"add.u32 %r0, %r1, -2147483649;", "does not fit 32 bits"},
         Wrong{"mov.b16 %h0, 65536;", "does not fit 16 bits"},
