@@ -312,20 +312,20 @@ __global__ void __launch_bounds__(kP256CudaThreads) p256_cuda_bases(P256CudaTabl
   const auto coordinate = [](const uint32_t* words) {
     return F::mul(load_number<P256Prime>(words), F::square_of_r());
   };
+  // Threads without a key only take part in the inversion.
+  const uint32_t windows = is_there ? tables.windows : 0;
   Jacobian<F> base{coordinate(key.x), coordinate(key.y), F::one()};
   if (is_there) store_point(table, {base.x, base.y});
   if (tables.windows == 1) return;
   // Until all Z are inverted at once, row 0 keeps X and Y, row 1 Z and the product of those before.
   Element product = F::one();
 #pragma unroll 1
-  for (uint32_t window = 1; window < tables.windows; ++window) {
+  for (uint32_t window = 1; window < windows; ++window) {
 #pragma unroll 1
     for (uint32_t k = 0; k < tables.bits; ++k) base = twice_halved(base);
     uint8_t* const row = table + window_bytes * window;
-    if (is_there) {
-      store_point(row, {base.x, base.y});
-      store_point(row + kRowBytes, {base.z, product});
-    }
+    store_point(row, {base.x, base.y});
+    store_point(row + kRowBytes, {base.z, product});
     product = F::mul(product, base.z);
   }
   Element inverse = block_inverse<F>(product, tree);

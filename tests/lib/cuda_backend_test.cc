@@ -473,7 +473,7 @@ TEST(CudaFaults, WorkThatHangsIsNotWaitedForForLong) {
   settings.hang_ms = 3'600'000;
   gpu_emulator::power_cycle(settings);
   CudaOptions options = small_pieces();
-  options.patience = milliseconds(100);
+  options.patience = milliseconds(3'000);
   {
     const Gpu gpu(options);
     ASSERT_EQ(gpu.why_not(), "");
@@ -482,10 +482,10 @@ TEST(CudaFaults, WorkThatHangsIsNotWaitedForForLong) {
         {"kernel", gpu_emulator::calls("kernel") + 1, 1, cudaErrorLaunchTimeout, Effect::kHang});
     const auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < 5; ++i) EXPECT_TRUE(gpu.work());
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
     EXPECT_FALSE(gpu.info().in_use);
     EXPECT_EQ(gpu.info().faults, 1U);
-    EXPECT_EQ(gpu.info().last_fault, "the device has not answered for 100 ms");
+    EXPECT_EQ(gpu.info().last_fault, "the device has not answered for 3000 ms");
   }
   gpu_emulator::power_cycle(small_gpu());
 }
@@ -495,7 +495,8 @@ TEST(CudaFaults, OfAnyKindAllTheTimeCostNoVerdict) {
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     Settings settings = small_gpu();
     settings.seed = seed;
-    settings.chaos = 40 * static_cast<std::uint32_t>(seed);
+    settings.chaos = 100 * static_cast<std::uint32_t>(seed);
+    settings.hang_ms = 20;
     gpu_emulator::power_cycle(settings);
     CudaOptions options = small_pieces();
     const Gpu gpu(options);
