@@ -95,6 +95,13 @@ cudaError_t launch_tables(P256CudaTables tables, cudaStream_t stream) {
   return result;
 }
 
+// "Not ready" is no error, but the runtime keeps it as the thread's last one.
+cudaError_t is_done(cudaStream_t stream) {
+  const cudaError_t state = cudaStreamQuery(stream);
+  if (state == cudaErrorNotReady) (void)cudaGetLastError();
+  return state;
+}
+
 void set_point(P256CudaKey& key, const std::uint8_t* point) {
   std::memcpy(key.x, point, sizeof(key.x));
   std::memcpy(key.y, point + sizeof(key.x), sizeof(key.y));
@@ -429,7 +436,7 @@ bool CudaSession::close() {
   for (cudaStream_t stream : streams) {
     if (!failed_) {
       (void)wait_for(stream);  // for tables that are given back; not for what has failed
-    } else if (cudaStreamQuery(stream) == cudaErrorNotReady) {
+    } else if (is_done(stream) == cudaErrorNotReady) {
       return false;
     }
   }
@@ -588,7 +595,7 @@ Result<void> CudaSession::wait_for(cudaStream_t stream) {
   constexpr std::chrono::microseconds kNap{20};
   const auto start = std::chrono::steady_clock::now();
   for (;;) {
-    const cudaError_t state = cudaStreamQuery(stream);
+    const cudaError_t state = is_done(stream);
     if (state == cudaSuccess) return {};
     if (state != cudaErrorNotReady) return call(state, "work on the device");
     if (failed_) return failure();

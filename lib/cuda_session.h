@@ -151,11 +151,9 @@ class CudaSession {
   [[nodiscard]] Result<void> inspect();
   [[nodiscard]] Result<void> prepare();
   [[nodiscard]] Result<void> check();
-  [[nodiscard]] Result<void> check_job(CudaSlot& slot, P256CudaJob job, std::uint64_t table);
   [[nodiscard]] Result<CudaSlot*> new_slot();
   [[nodiscard]] std::size_t slot_device_bytes() const;
   [[nodiscard]] std::size_t slot_input_bytes() const;  // on the host
-  [[nodiscard]] Result<void> build(const std::uint8_t* point, unsigned bits, void* table);
   // The result of a call of the runtime. An error fails the session.
   [[nodiscard]] Result<void> call(cudaError_t result, const char* what);
   [[nodiscard]] Result<void> wait_for(cudaStream_t stream);
