@@ -71,6 +71,9 @@ void run_probe(const GpuPlan& plan, GpuReport& report) {
   if (plan.probe_repetitions != 0) settings.repetitions = plan.probe_repetitions;
   if (plan.probe_gathers != 0) settings.gathers = plan.probe_gathers;
   if (plan.probe_bytes != 0) settings.copy_bytes = settings.gather_bytes = plan.probe_bytes;
+  // The library has asked a stream whether it is done: CUDA keeps "not ready" as this thread's
+  // error.
+  (void)cudaGetLastError();
   settings.gather_bytes = std::min(settings.gather_bytes, report.device.memory_free / 2);
   if (const std::string error = probe_gpu(settings, report.probe); !error.empty()) {
     report.probe = {};
