@@ -29,7 +29,7 @@ std::string gigabytes(std::size_t bytes) {
 Result<std::shared_ptr<void>> make_table(CudaSession& session, const std::uint8_t* point,
                                          unsigned bits) {
   COLOPHON_TRY_ASSIGN(std::shared_ptr<void> table, session.make_table(point, bits));
-  if (!table) return make_error(ErrorCode::kUnavailable, "no memory left for tables");
+  if (!table) return make_error(ErrorCode::kLimitExceeded, "no memory left for tables");
   return table;
 }
 
@@ -43,6 +43,15 @@ Result<DeviceTables> make_tables(const GpuSignatures& signatures, unsigned bits,
     tables.keys.push_back(std::move(table));
   }
   return tables;
+}
+
+// What was too large for this device is no failure of it.
+void say(const std::string& what, const Error& error, GpuReport& report) {
+  if (error.code == ErrorCode::kLimitExceeded) {
+    report.skip(what, error.message);
+  } else {
+    report.fail(what, error.message);
+  }
 }
 
 Result<std::unique_ptr<ResidentBatch>> make_resident(const GpuSignatures& signatures, unsigned bits,
@@ -189,18 +198,18 @@ void add_kernel_rows(const GpuPlan& plan, const GpuSignatures& signatures, CudaS
     const std::size_t bytes = signatures.key_count * CudaSession::table_bytes(bits) +
                               ResidentBatch::device_bytes(signatures, true);
     if (const Result<void> room = has_room(bytes); !room) {
-      report.skip(what, room.error().message);
+      say(what, room.error(), report);
       continue;
     }
     const auto tables = make_tables(signatures, bits, plan.generator_bits, session);
     if (!tables) {
-      report.fail(what, tables.error().message);
-      return;
+      say(what, tables.error(), report);
+      continue;
     }
     const auto batch = make_resident(signatures, bits, plan.generator_bits, *tables);
     if (!batch) {
-      report.fail(what, batch.error().message);
-      return;
+      say(what, batch.error(), report);
+      continue;
     }
     for (const std::size_t size : plan.batches) {
       add_row(plan, **batch,
@@ -214,11 +223,11 @@ void add_unknown_kernel_rows(const GpuPlan& plan, const GpuSignatures& all_diffe
                              CudaSession& session, GpuReport& report) {
   const std::string what = "p256-unknown, kernel";
   const Result<void> room = has_room(ResidentBatch::device_bytes(all_different, false));
-  if (!room) return report.skip(what, room.error().message);
+  if (!room) return say(what, room.error(), report);
   const auto tables = make_tables(all_different, 0, plan.generator_bits, session);
-  if (!tables) return report.fail(what, tables.error().message);
+  if (!tables) return say(what, tables.error(), report);
   const auto batch = make_resident(all_different, 0, plan.generator_bits, *tables);
-  if (!batch) return report.fail(what, batch.error().message);
+  if (!batch) return say(what, batch.error(), report);
   for (const std::size_t size : plan.batches) {
     add_row(plan, **batch, {.job = "p256-unknown", .keys = size, .batch = size}, report);
   }
@@ -231,14 +240,14 @@ void add_split_rows(const GpuPlan& plan, const GpuSignatures& signatures, CudaSe
     const std::size_t bytes = signatures.key_count * CudaSession::table_bytes(bits) +
                               ResidentBatch::device_bytes(signatures, true);
     if (const Result<void> room = has_room(bytes); !room) {
-      report.skip(what, room.error().message);
+      say(what, room.error(), report);
       continue;
     }
     const auto tables = make_tables(signatures, bits, plan.generator_bits, session);
-    if (!tables) return report.fail(what, tables.error().message);
+    if (!tables) return say(what, tables.error(), report);
     {
       const auto batch = make_resident(signatures, bits, plan.generator_bits, *tables);
-      if (!batch) return report.fail(what, batch.error().message);
+      if (!batch) return say(what, batch.error(), report);
       for (const std::size_t size : plan.split_batches) {
         for (const std::uint32_t lanes : plan.split_lanes) {
           add_row(plan, **batch,

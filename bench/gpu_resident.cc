@@ -35,8 +35,10 @@ Result<void> launch(void (*kernel)(Argument), std::uint32_t blocks, std::uint32_
 Result<void> cuda(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return {};
   (void)cudaGetLastError();
-  return make_error(ErrorCode::kUnavailable, std::string(what) + ": " + cudaGetErrorName(status) +
-                                                 ", " + cudaGetErrorString(status));
+  const bool is_full = status == cudaErrorMemoryAllocation;
+  return make_error(
+      is_full ? ErrorCode::kLimitExceeded : ErrorCode::kUnavailable,
+      std::string(what) + ": " + cudaGetErrorName(status) + ", " + cudaGetErrorString(status));
 }
 
 std::size_t ResidentBatch::device_bytes(const GpuSignatures& signatures, bool enrolled) {

@@ -19,7 +19,7 @@
 
 namespace colophon::bench {
 
-// Error kUnavailable unless it is cudaSuccess.
+// Error kUnavailable unless it is cudaSuccess; kLimitExceeded: out of memory.
 [[nodiscard]] Result<void> cuda(cudaError_t status, const char* what);
 
 class ResidentBatch {

@@ -86,24 +86,34 @@ Result<GpuSignatures> GpuSignatures::make(std::size_t key_count, std::size_t cou
                      FixedColumn(1 + kPointBytes, count),
                      FixedColumn(kPointBytes, count),
                      FixedColumn(kDigestBytes, count)};
-  std::vector<Key> keys(key_count);
-  const bool is_good =
-      on_all_threads(key_count,
-                     [&](std::size_t k) { return make_key(keys[k], made.points.at(k)); }) &&
-      on_all_threads(count, [&](std::size_t i) {
-        const std::size_t k = i % key_count;
-        std::mt19937_64 random(i);
-        std::uint8_t* const digest = made.digests.at(i);
-        for (std::size_t at = 0; at < kDigestBytes; at += sizeof(std::uint64_t)) {
-          const std::uint64_t word = random();
-          std::memcpy(digest + at, &word, sizeof(word));
-        }
-        if (!sign(keys[k].get(), digest, made.r_and_s.at(i))) return false;
-        if (!is_valid(i)) digest[i % kDigestBytes] ^= 1;
-        made.public_keys.at(i)[0] = 4;
-        std::memcpy(made.public_keys.at(i) + 1, made.points.at(k), kPointBytes);
-        return true;
-      });
+  const auto make_item = [&made](EC_KEY* key, std::size_t k, std::size_t i) {
+    std::mt19937_64 random(i);
+    std::uint8_t* const digest = made.digests.at(i);
+    for (std::size_t at = 0; at < kDigestBytes; at += sizeof(std::uint64_t)) {
+      const std::uint64_t word = random();
+      std::memcpy(digest + at, &word, sizeof(word));
+    }
+    if (!sign(key, digest, made.r_and_s.at(i))) return false;
+    if (!is_valid(i)) digest[i % kDigestBytes] ^= 1;
+    made.public_keys.at(i)[0] = 4;
+    std::memcpy(made.public_keys.at(i) + 1, made.points.at(k), kPointBytes);
+    return true;
+  };
+  bool is_good = false;
+  if (key_count == count) {  // a million of OpenSSL's keys at once would take gigabytes
+    is_good = on_all_threads(count, [&](std::size_t i) {
+      Key key;
+      return make_key(key, made.points.at(i)) && make_item(key.get(), i, i);
+    });
+  } else {
+    std::vector<Key> keys(key_count);
+    is_good = on_all_threads(key_count,
+                             [&](std::size_t k) { return make_key(keys[k], made.points.at(k)); });
+    is_good = is_good && on_all_threads(count, [&](std::size_t i) {
+                const std::size_t k = i % key_count;
+                return make_item(keys[k].get(), k, i);
+              });
+  }
   if (!is_good) return make_error(ErrorCode::kInternal, "OpenSSL could not sign");
   return made;
 }
