@@ -19,13 +19,18 @@ PROGRAMS = ["lib_test", "lib_vectors_test", "p256_differential_test"]
 # A stand-in with the one form of call that run.sh makes.
 NVIDIA_SMI = """#!/bin/bash
 case "$*" in
-  *"-l 1"*) echo "timestamp, clocks.sm"; sleep 60 ;;
+  *"-l 1"*) echo "timestamp, clocks.sm"; exec sleep 60 ;;
   *--query-gpu=clocks.sm*) echo "1980 MHz" ;;
   *--query-gpu=*) echo 'a "value"' ;;
 esac
 """
-# A program that passes without having run anything.
+# Programs that pass: without having run anything, a test, a bench.
 NOTHING = "#!/bin/bash\nexit 0\n"
+GOOD_TEST = "#!/bin/bash\necho '[==========] 1 test from 1 test suite ran. (0 ms total)'\n"
+GOOD_BENCH = """#!/bin/bash
+[[ $1 == --json ]] && echo '{"rows":[]}' >"$2"
+exit 0
+"""
 
 
 class Bundle:
@@ -137,25 +142,47 @@ def says_that_there_is_no_gpu(bundle):
         expect(not os.path.exists(os.path.join(bundle.results, "none")), "a result of nothing")
 
 
-def says_what_fails(bundle):
-    """A wrong verdict, a program that tests nothing, and a device that breaks under the bench."""
+def says_which_test_fails(bundle):
+    """A wrong verdict, and a program that tests nothing."""
     vectors = os.path.join(bundle.folder, "vectors/cryptography_vectors/asymmetric/ECDSA/RFC6979",
                            "evppkey_ecdsa_rfc6979.txt")
     with open(vectors, encoding="utf-8") as file:
         text = file.read()
     with open(vectors, "w", encoding="utf-8") as file:
         file.write(text.replace('"sample"', '"simple"'))
-    bundle.replace("p256_differential_test", NOTHING)
-    done = bundle.run(*bundle.out("bad"), emulator="fault=kernel@150:cudaErrorECCUncorrectable:break")
+    for program, stand_in in (("lib_test", GOOD_TEST), ("colophon_gpu_bench", GOOD_BENCH),
+                              ("p256_differential_test", GOOD_TEST)):
+        bundle.replace(program, stand_in)
+    done = bundle.run(*bundle.out("wrong"))
     expect(done.returncode == 1, done.returncode, done.stdout)
-    result, text = bundle.result("bad")
-    expect(result["outcome"] == "failed", result["outcome"])
-    outcomes = {test["program"]: (test["outcome"], test["why"]) for test in result["tests"]}
-    expect(outcomes["lib_vectors_test"] == ("failed", "exit status 1"), outcomes)
-    expect(outcomes["p256_differential_test"] == ("failed", "it ran no test"), outcomes)
-    expect(result["bench_outcome"] == "failed" and result["bench_status"] == 1, result)
+    result, text = bundle.result("wrong")
+    expect(result["outcome"] == "failed" and result["bench_outcome"] == "passed", result)
+    outcomes = [(test["outcome"], test["why"]) for test in result["tests"]]
+    expect(outcomes == [("passed", ""), ("failed", "exit status 1"), ("passed", "")], outcomes)
+    expect("lib_vectors_test           failed" in text, text)
+    shutil.rmtree(os.path.join(bundle.folder, "vectors"))
+    bundle.replace("lib_test", NOTHING)
+    bundle.replace("p256_differential_test", GOOD_TEST + "echo 'cuda is not compared: it is not there'\n")
+    done = bundle.run(*bundle.out("nothing"))
+    expect(done.returncode == 1, done.returncode, done.stdout)
+    whys = [test["why"] for test in bundle.result("nothing")[0]["tests"]]
+    expect(whys == ["it ran no test", "vectors are missing",
+                    "the GPU took no part: cuda is not compared: it is not there"], whys)
+
+
+def says_that_the_bench_fails(bundle, build):
+    """A device that breaks under it."""
+    for program in PROGRAMS:
+        bundle.replace(program, GOOD_TEST)
+    shutil.copy(os.path.join(build, "colophon_gpu_bench_emulated"),
+                os.path.join(bundle.folder, "bin", "colophon_gpu_bench"))
+    done = bundle.run(*bundle.out("broken"), emulator="fault=kernel@150:cudaErrorECCUncorrectable:break")
+    expect(done.returncode == 1, done.returncode, done.stdout)
+    result, text = bundle.result("broken")
+    expect(result["outcome"] == "failed" and result["bench_status"] == 1, result)
+    expect(all(test["outcome"] == "passed" for test in result["tests"]), result["tests"])
     expect(any("cudaErrorECCUncorrectable" in entry["why"] for entry in result["bench"]["failed"]), result["bench"])
-    expect("FAILED: " in text and "lib_vectors_test           failed" in text, text)
+    expect("FAILED: " in text, text)
 
 
 def main():
@@ -167,7 +194,8 @@ def main():
         expect(usage.returncode == 2 and "unknown argument" in usage.stdout, usage.stdout)
         says_that_there_is_no_gpu(bundle)
         passes(bundle, folder)
-        says_what_fails(bundle)
+        says_which_test_fails(bundle)
+        says_that_the_bench_fails(bundle, build)
     finally:
         shutil.rmtree(folder)
     print("gpu_bundle_test: passed")
