@@ -144,7 +144,7 @@ Result<void> ResidentBatch::enqueue(const Form& form) {
   using kernels::p256_cuda_blocks;
   const bool is_enrolled = !tables_.keys.empty();
   const auto count = static_cast<std::uint32_t>(form.count);
-  cudaStream_t const stream = stream_.get();
+  auto* const stream = stream_.get();
   COLOPHON_TRY(cuda(cudaMemsetAsync(exceptions_.get(), 0, sizeof(std::uint32_t), stream),
                     "clearing the count of exceptions"));
   if (!is_enrolled) {
