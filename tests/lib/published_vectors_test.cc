@@ -6,26 +6,25 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
 
 #include "batch_builder.h"
 #include "every_way.h"
+#include "vectors_folder.h"
 
 namespace colophon::test {
 namespace {
 
 std::ifstream open(const std::string& name) {
-  return std::ifstream(std::filesystem::path(COLOPHON_VECTORS_DIR) /
-                       "cryptography_vectors/asymmetric" / name);
+  return std::ifstream(vectors_folder() / "cryptography_vectors/asymmetric" / name);
 }
 
-#define OPEN_OR_SKIP(file, name)                               \
-  std::ifstream file = open(name);                             \
-  if (!file)                                                   \
-  GTEST_SKIP() << "no vectors under '" << COLOPHON_VECTORS_DIR \
+#define OPEN_OR_SKIP(file, name)                                    \
+  std::ifstream file = open(name);                                  \
+  if (!file)                                                        \
+  GTEST_SKIP() << "no vectors under '" << vectors_folder().string() \
                << "': run scripts/setup, or set COLOPHON_VECTORS_DIR"
 
 using Record = std::map<std::string, std::string>;

