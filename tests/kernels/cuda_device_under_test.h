@@ -298,6 +298,18 @@ inline P256CudaSignature cuda_signature(const std::string& r_s, const std::strin
 
 // --- the kernels in the order in which a backend launches them -----------------------------------
 
+inline std::vector<std::uint8_t> portable_table(const std::string& point, unsigned bits) {
+  const kernels::P256Kernels& portable = kernels::kP256Portable;
+  const std::size_t bytes = portable.table_bytes(bits);
+  std::vector<std::uint8_t> memory(bytes + portable.build_memory_bytes(bits) + 128);
+  const auto aligned = [](std::uint8_t* at) {
+    return at + (64 - reinterpret_cast<std::uintptr_t>(at) % 64) % 64;
+  };
+  std::uint8_t* const table = aligned(memory.data());
+  portable.build_table(Referee::data(point), bits, table, aligned(table + bytes));
+  return {table, table + bytes};
+}
+
 class Gpu {
  public:
   Gpu() : device_(file_text(COLOPHON_CUDA_PTX)) {}
@@ -338,6 +350,25 @@ class Gpu {
   }
   std::vector<std::uint8_t> table(const P256CudaKey& key, unsigned bits, unsigned windows) {
     return device_.download<std::uint8_t>(key.table, kTableRowBytes * windows << (bits - 1));
+  }
+  // Made by the kernels, then compared with the portable kernels', byte for byte.
+  void expect_tables(const std::vector<std::string>& points, unsigned bits, unsigned windows) {
+    std::map<std::string, std::vector<std::uint8_t>> expected;
+    for (const std::string& point : points) {
+      auto& whole = expected[point];
+      if (!whole.empty()) continue;
+      whole = portable_table(point, bits);
+      whole.resize(kTableRowBytes * windows << (bits - 1));
+    }
+    const std::vector<P256CudaKey> keys = build(points, bits, windows);
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      if (table(keys[i], bits, windows) != expected[points[i]]) {
+        throw WrongResult("wrong table: " + std::to_string(bits) + " bits, " +
+                          std::to_string(windows) + " windows, key " + std::to_string(i) + " of " +
+                          std::to_string(points.size()));
+      }
+    }
+    for (const P256CudaKey& key : keys) device_.free(key.table);
   }
   void forget_tables() {
     for (auto& [what, key] : keys_) device_.free(key.table);
@@ -417,17 +448,5 @@ class Gpu {
   Device device_;
   std::map<TableName, P256CudaKey> keys_;
 };
-
-inline std::vector<std::uint8_t> portable_table(const std::string& point, unsigned bits) {
-  const kernels::P256Kernels& portable = kernels::kP256Portable;
-  const std::size_t bytes = portable.table_bytes(bits);
-  std::vector<std::uint8_t> memory(bytes + portable.build_memory_bytes(bits) + 128);
-  const auto aligned = [](std::uint8_t* at) {
-    return at + (64 - reinterpret_cast<std::uintptr_t>(at) % 64) % 64;
-  };
-  std::uint8_t* const table = aligned(memory.data());
-  portable.build_table(Referee::data(point), bits, table, aligned(table + bytes));
-  return {table, table + bytes};
-}
 
 }  // namespace colophon::test

@@ -19,6 +19,7 @@
 #include "kernels/field_wide.h"
 #include "tests/kernels/cuda_device_under_test.h"
 #include "tests/kernels/p256_cases.h"
+#include "tests/kernels/p256_edges.h"
 
 namespace colophon::test {
 namespace {
@@ -122,37 +123,35 @@ TEST(P256CudaTest, TablesAreThoseOfThePortableKernels) {
     if (bits > 10) points.resize(1);
     if (bits == 16 && !is_long()) continue;
     const unsigned windows = kernels::window_count(bits);
-    const std::vector<P256CudaKey> keys = gpu.build(points, bits, windows);
-    for (std::size_t i = 0; i < points.size(); ++i) {
-      ASSERT_EQ(gpu.table(keys[i], bits, windows), portable_table(points[i], bits))
-          << bits << " bits, point " << i;
-      gpu.device().free(keys[i].table);
-    }
+    gpu.expect_tables(points, bits, windows);
   }
   // Of one window: the first of a whole table.
-  const std::vector<P256CudaKey> one = gpu.build(points, 5, 1);
-  std::vector<std::uint8_t> whole = portable_table(points[0], 5);
-  whole.resize(16 * kTableRowBytes);
-  ASSERT_EQ(gpu.table(one[0], 5, 1), whole);
+  gpu.expect_tables(points, 5, 1);
+}
+
+// Where carries travel that random numbers hardly ever meet, in each kernel's own arithmetic.
+TEST(P256CudaTest, NumbersAtTheEdgesOfLimbsInEveryKernel) {
+  Gpu gpu;
+  for (const bool each : {false, true}) {
+    expect_scalars_at_edges(gpu, 61, 3'000, {.generator_bits = 16, .scalars_each = each});
+  }
+  expect_sums_at_edges(gpu, 62, 2'048, {});
+  expect_sums_at_edges(gpu, 63, 1'024, {.lanes = 32});
+  expect_sums_at_edges(gpu, 64, 512, {.lanes = 2});
+  expect_sums_at_edges(gpu, 65, 1'024, {.key_bits = 0});
+  expect_complete_sums_at_edges(gpu, 66, 512);
+  expect_tables_at_edges(gpu, 67, 300, 4, kernels::window_count(4));
+  expect_tables_at_edges(gpu, 68, 1'000, 4, 1);
 }
 
 // How the work of many keys falls on blocks and on a thread's additions.
 TEST(P256CudaTest, TablesOfAnyNumberOfKeys) {
   Gpu gpu;
   const std::vector<Case> cases = random_cases(39, 40);
-  std::vector<std::vector<std::uint8_t>> expected;
-  for (const Case& one : cases) {
-    expected.push_back(portable_table(one.point, 4));
-    expected.back().resize(8 * kTableRowBytes);
-  }
   for (const std::size_t count : {1, 255, 256, 257, 511, 700, 1000, 1025}) {
     std::vector<std::string> points;
     for (std::size_t i = 0; i < count; ++i) points.push_back(cases[i % cases.size()].point);
-    const std::vector<P256CudaKey> keys = gpu.build(points, 4, 1);
-    for (std::size_t i = 0; i < count; ++i) {
-      ASSERT_EQ(gpu.table(keys[i], 4, 1), expected[i % cases.size()]) << count << " keys, " << i;
-      gpu.device().free(keys[i].table);
-    }
+    gpu.expect_tables(points, 4, 1);
   }
 }
 
