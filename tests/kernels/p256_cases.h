@@ -129,6 +129,12 @@ inline std::vector<Case> forged_cases(std::uint64_t seed, unsigned key_bits,
   add(forge.with_x_over_n(zero, "x in [n, p), u1 = 0"));
   add(forge.with_x_below_p("x just below p"));
   all.push_back(forge.with_x_wrapped("r + n just not below p"));
+  for (const unsigned exponent : {32, 64, 96}) {
+    const Bn distance = forge.power_of_two(exponent);
+    const std::string what = "p by 2^" + std::to_string(exponent);
+    add(forge.with_x_below_p(distance, "x below " + what));
+    all.push_back(forge.with_x_wrapped(distance, "r + n over " + what));
+  }
   add(forge.with_scalars(zero, forge.random_scalar(), forge.random_scalar(), "u1 = 0"));
   add(forge.with_scalars(zero, one, forge.random_scalar(), "u1 = 0, u2 = 1"));
   for (const Bn* key : {&one, &minus_one}) {

@@ -4,181 +4,67 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <random>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "kernels/curve.h"
 #include "kernels/field_wide.h"
+#include "tests/kernels/p256_cases.h"
 #include "tests/lib/p256_forge.h"
 
 namespace colophon::test {
 namespace {
 
+using kernels::Words;
 using Wide = kernels::FieldWide<kernels::P256Prime>;
-using Number = std::array<std::uint32_t, 8>;  // the lowest limb first
+using E = Wide::E;
+using Affine = kernels::Affine<Wide>;
+using Xyzz = kernels::Xyzz<Wide>;
+using Jacobian = kernels::Jacobian<Wide>;
+using Random = std::mt19937_64;
 
-Number edge_number(std::mt19937_64& random) {
+constexpr E kPlainOne = {{1, 0, 0, 0}};  // a product with it leaves the Montgomery form
+
+// Most limbs all ones or nearly, or nearly zero; not reduced.
+E edge_words(Random& random) {
   constexpr std::array<std::uint32_t, 8> kLimbs = {0,          1,          0xffffffff, 0,
                                                    0xffffffff, 0xfffffffe, 0x80000000, 0x7fffffff};
   const std::uint64_t kinds = random() % 3 == 0 ? kLimbs.size() : 3;
-  Number number;
-  for (auto& limb : number) {
+  std::uint32_t limbs[8];
+  for (auto& limb : limbs) {
     limb = random() % 12 == 0 ? static_cast<std::uint32_t>(random()) : kLimbs[random() % kinds];
   }
-  return number;
-}
-
-// Not reduced.
-Wide::E as_words(const Number& number) {
-  Wide::E out;
-  std::memcpy(out.word, number.data(), sizeof(out.word));
+  E out;
+  std::memcpy(out.word, limbs, sizeof(out.word));
   return out;
 }
-
-Wide::E reduced(const Number& number) { return Wide::from_words(as_words(number).word); }
+E edge(Random& random) { return Wide::from_words(edge_words(random).word); }
 
 // The most significant byte first.
-std::string big_endian(const Wide::E& number) {
+std::string big_endian(const E& number) {
   std::string bytes(32, '\0');
   for (std::size_t i = 0; i < 32; ++i) {
     bytes[31 - i] = static_cast<char>(number.word[i / 8] >> (8 * (i % 8)));
   }
   return bytes;
 }
-
-// x ‖ y; every other one is an edge in Montgomery form.
-std::string edge_point(std::mt19937_64& random) {
-  std::string point;
-  for (int i = 0; i < 2; ++i) {
-    Wide::E number = reduced(edge_number(random));
-    if (random() % 2 == 0) number = Wide::mul(number, {{1, 0, 0, 0}});
-    point += big_endian(number);
-  }
-  return point;
+Bn number_of(const std::string& bytes) {
+  return Bn(BN_bin2bn(Referee::data(bytes), static_cast<int>(bytes.size()), nullptr));
 }
 
-// --- scalars -------------------------------------------------------------------------------------
+bool is_zero(const E& a) { return Wide::is_zero(a) != 0; }
+// Of the Montgomery form.
+E inverse(const E& a) { return Wide::inverse_vartime(a); }
 
-// Of any r and s in [1, n - 1] and any e.
-}  // namespace
-
-void expect_scalars_at_edges(Gpu& gpu, std::uint64_t seed, std::size_t count, const Shape& shape) {
-  P256Forge forge(seed);
-  std::mt19937_64 random(seed);
-  std::vector<P256CudaSignature> signatures;
-  std::vector<std::uint32_t> expected(16 * count);
-  const auto number_in_range = [&] {
-    for (;;) {
-      std::string bytes = big_endian(as_words(edge_number(random)));
-      if (in_range(forge, bytes)) return bytes;
-    }
-  };
-  const auto recode = [&](const Bn& u, unsigned bits, std::size_t row, std::size_t place) {
-    const unsigned windows = kernels::window_count(bits);
-    const Bn k =
-        forge.over(forge.add(u, forge.sub(forge.power_of_two(bits * windows), forge.number(1))),
-                   forge.number(2));
-    const std::string bytes = P256Forge::bytes(k);
-    for (std::size_t i = 0; i < 32; ++i) {
-      expected[(row + i / 4) * count + place] |=
-          std::uint32_t{static_cast<unsigned char>(bytes[31 - i])} << (8 * (i % 4));
-    }
-  };
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::string r = number_in_range();
-    const std::string s = number_in_range();
-    const std::string e = big_endian(as_words(edge_number(random)));
-    signatures.push_back(cuda_signature(r + s, e, 0));
-    const Bn divisor(BN_bin2bn(Referee::data(s), 32, nullptr));
-    recode(forge.over(Bn(BN_bin2bn(Referee::data(e), 32, nullptr)), divisor), shape.generator_bits,
-           0, i);
-    recode(forge.over(Bn(BN_bin2bn(Referee::data(r), 32, nullptr)), divisor), shape.table_bits(), 8,
-           i);
-  }
-  Batch batch(gpu.device(), signatures, {P256CudaKey{}}, 0, shape);
-  batch.make_scalars();
-  if (batch.scalars() != expected) {
-    throw WrongResult("wrong scalars: " + text_of(shape) + ", batch of " + std::to_string(count));
-  }
-}
-
-namespace {
-
-// --- sums of rows --------------------------------------------------------------------------------
-
-// Tables whose rows are any numbers.
-class RiggedRows {
- public:
-  RiggedRows(std::mt19937_64& random, unsigned bits, unsigned windows)
-      : bits_(bits), is_one_(windows == 1), rows_(std::size_t{windows} << (bits - 1)) {
-    for (auto& row : rows_) {
-      row = {reduced(edge_number(random)), reduced(edge_number(random))};
-    }
-  }
-  [[nodiscard]] const std::vector<kernels::Affine<Wide>>& rows() const { return rows_; }
-  // That of a window, by the digits of `scalar`, y negated where they say so.
-  [[nodiscard]] kernels::Affine<Wide> find(const Number& scalar, unsigned window) const {
-    unsigned digit = 0;
-    for (unsigned i = 0; i < bits_; ++i) {
-      const unsigned at = bits_ * window + i;
-      if (at < 256) digit |= (scalar[at / 32] >> at % 32 & 1) << i;
-    }
-    const unsigned half = 1U << (bits_ - 1);
-    const bool is_negative = digit < half;
-    const unsigned row = is_negative ? half - 1 - digit : digit - half;
-    kernels::Affine<Wide> point = rows_[(is_one_ ? 0 : window * half) + row];
-    if (is_negative) point.y = Wide::zero() - point.y;
-    return point;
-  }
-
- private:
-  unsigned bits_;
-  bool is_one_;
-  std::vector<kernels::Affine<Wide>> rows_;
-};
-static_assert(sizeof(kernels::Affine<Wide>) == kTableRowBytes);
-
-struct Quotient {
-  Wide::E x, d;
-};
-
-kernels::Xyzz<Wide> first_sum(const kernels::Affine<Wide>& point) {
-  return {point.x, point.y, Wide::one(), Wide::one()};
-}
-
-// As the three kernels add them up.
-Quotient sum_of(const std::vector<kernels::Affine<Wide>>& rows, unsigned lanes) {
-  std::vector<kernels::Xyzz<Wide>> sums;
-  for (unsigned lane = 0; lane < lanes; ++lane) {
-    kernels::Xyzz<Wide> sum[1] = {first_sum(rows[lane])};
-    for (std::size_t k = lane + lanes; k < rows.size(); k += lanes) {
-      const kernels::Affine<Wide> point[1] = {rows[k]};
-      const Wide::Mask positive[1] = {0};
-      kernels::add_mixed<Wide, 1>(sum, point, positive);
-    }
-    sums.push_back(sum[0]);
-  }
-  for (unsigned bit = lanes / 2; bit > 0; bit /= 2) {
-    for (unsigned lane = 0; lane < bit; ++lane) sums[lane] = add(sums[lane], sums[lane + bit]);
-  }
-  return {sums[0].x, sums[0].zz};
-}
-Quotient sum_of_doublings(const std::vector<kernels::Affine<Wide>>& generator,
-                          const std::vector<kernels::Affine<Wide>>& key, unsigned bits) {
-  kernels::Jacobian<Wide> sum{key.back().x, key.back().y, Wide::one()};
-  for (std::size_t k = key.size() - 1; k-- > 0;) {
-    for (unsigned i = 0; i < bits; ++i) sum = kernels::twice(sum);
-    sum = kernels::add_mixed(sum, key[k], 0);
-  }
-  for (const auto& point : generator) sum = kernels::add_mixed(sum, point, 0);
-  return {sum.x, Wide::sqr(sum.z)};
-}
-
-// X/D as a number.
-Wide::E number_of(const Quotient& quotient) {
-  return Wide::mul(Wide::mul(quotient.x, Wide::inverse_vartime(quotient.d)), {{1, 0, 0, 0}});
+// Threads whose value is to be alone in a product (see block_inverse in p256.cu): the first of
+// eight, every other eight; and the seven others with whatever else a thread multiplies up.
+bool is_in_lonely_eight(std::size_t i) { return i / 8 % 2 == 0; }
+bool is_lonely(std::size_t i, std::size_t each) {
+  return is_in_lonely_eight(i) && i % 8 == 0 && i / kernels::kP256CudaThreads % each == 0;
 }
 
 void expect_verdicts(const Verdicts& verdicts, const std::vector<bool>& valid,
@@ -194,75 +80,385 @@ void expect_verdicts(const Verdicts& verdicts, const std::vector<bool>& valid,
   }
 }
 
-// x mod n, as r of a signature, which must be no zero.
-std::string r_of(Wide::E x) {
-  constexpr kernels::Words kOrder = kernels::P256Order::kModulus;
-  kernels::Words words{{x.word[0], x.word[1], x.word[2], x.word[3]}};
+}  // namespace
+
+// --- scalars -------------------------------------------------------------------------------------
+
+ScalarsAtEdges::ScalarsAtEdges(std::uint64_t seed, std::size_t count, const Shape& shape)
+    : shape_(shape), scalars_(16 * count) {
+  P256Forge forge(seed);
+  Random random(seed);
+  const auto in_range_edge = [&] {
+    for (;;) {
+      std::string bytes = big_endian(edge_words(random));
+      if (in_range(forge, bytes)) return bytes;
+    }
+  };
+  const auto inverse_of_edge = [&] {
+    std::string bytes = in_range_edge();
+    if (random() % 2 == 0) bytes.replace(0, 2, 2, '\0');  // of the sign and a few bits
+    if (!in_range(forge, bytes)) return forge.number(1);
+    Bn s = forge.over(forge.number(1), number_of(bytes));
+    return random() % 2 == 0 ? forge.sub(forge.number(0), s) : std::move(s);
+  };
+  const std::size_t each = shape.scalars_each ? 1 : kernels::kP256CudaScalarsEach;
+  const auto recode = [&](const Bn& u, unsigned bits, std::size_t row, std::size_t place) {
+    const Bn offset =
+        forge.sub(forge.power_of_two(bits * kernels::window_count(bits)), forge.number(1));
+    const std::string bytes = P256Forge::bytes(forge.over(forge.add(u, offset), forge.number(2)));
+    for (std::size_t i = 0; i < 32; ++i) {
+      scalars_[(row + i / 4) * count + place] |=
+          std::uint32_t{static_cast<unsigned char>(bytes[31 - i])} << (8 * (i % 4));
+    }
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string r = in_range_edge();
+    const std::string e = big_endian(edge_words(random));
+    const Bn s = is_lonely(i, each)      ? inverse_of_edge()
+                 : is_in_lonely_eight(i) ? forge.power_of_two(256)  // 1 in Montgomery form
+                                         : number_of(in_range_edge());
+    signatures_.push_back(cuda_signature(r + P256Forge::bytes(s), e, 0));
+    recode(forge.over(number_of(e), s), shape.generator_bits, 0, i);
+    recode(forge.over(number_of(r), s), shape.table_bits(), 8, i);
+  }
+}
+
+void ScalarsAtEdges::expect_right(Gpu& gpu) const {
+  Batch batch(gpu.device(), signatures_, {P256CudaKey{}}, 0, shape_);
+  batch.make_scalars();
+  if (batch.scalars() != scalars_) {
+    throw WrongResult("wrong scalars: " + text_of(shape_) + ", batch of " +
+                      std::to_string(signatures_.size()));
+  }
+}
+
+// --- sums of rows --------------------------------------------------------------------------------
+
+namespace {
+
+E power(const E& a, const Words& exponent) {
+  E out = Wide::one();
+  for (int bit = 256; bit-- > 0;) {
+    out = Wide::sqr(out);
+    if ((exponent.word[bit / 64] >> bit % 64 & 1) != 0) out = Wide::mul(out, a);
+  }
+  return out;
+}
+constexpr Words divided(const Words& a, unsigned divisor) {
+  Words out{};
+  std::uint64_t rest = 0;
+  for (int bit = 256; bit-- > 0;) {
+    rest = rest << 1 | (a.word[bit / 64] >> bit % 64 & 1);
+    if (rest < divisor) continue;
+    rest -= divisor;
+    out.word[bit / 64] |= std::uint64_t{1} << bit % 64;
+  }
+  return out;
+}
+
+constexpr Words kPrime = kernels::P256Prime::kModulus;
+// p is 3 mod 4 and 4 mod 9: (p + 1)/4, and (2 p + 1)/9 = 2 (p - 4)/9 + 1.
+constexpr Words kSquareRoot = kernels::minus(divided(kPrime, 4), kernels::minus(Words{}, {{1}}));
+constexpr Words kNinth = divided(kPrime, 9);
+
+std::optional<E> square_root(const E& a) {
+  const E root = power(a, kSquareRoot);
+  return is_zero(Wide::sqr(root) - a) ? std::optional(root) : std::nullopt;
+}
+std::optional<E> cube_root(const E& a) {
+  const E ninth = power(a, kNinth);
+  const E root = Wide::mul(Wide::sqr(ninth), a);
+  return is_zero(Wide::mul(Wide::sqr(root), root) - a) ? std::optional(root) : std::nullopt;
+}
+
+// Rows for which the numbers inside of an addition come to edges.
+class RowsBackwards {
+ public:
+  explicit RowsBackwards(Random& random) : random_(random) {}
+
+  [[nodiscard]] Affine any() { return {edge(random_), edge(random_)}; }
+
+  // The first two of a sum: x1, y1 beside what next() makes edges.
+  std::pair<Affine, Affine> first_two() {
+    const E p = difference();
+    const E pp = Wide::sqr(p);
+    const E ppp = Wide::mul(p, pp);
+    Affine first;
+    first.x = edge(random_);
+    if (flip()) first.x = Wide::mul(first.x, inverse(pp));  // Q = X1·PP
+    const E q = Wide::mul(first.x, pp);
+    const E r = rise(ppp, q);
+    const E x3 = Wide::sqr(r) - ppp - q - q;
+    first.y = edge(random_);
+    if (flip()) first.y = Wide::mul(Wide::mul(r, q - x3) - first.y, inverse(ppp));  // the sum's Y
+    return {first, {first.x + p, first.y + r}};
+  }
+  // To be added to `sum`.
+  Affine next(const Xyzz& sum) {
+    const E p = difference();
+    const E pp = Wide::sqr(p);
+    const E r = rise(Wide::mul(p, pp), Wide::mul(sum.x, pp));
+    return {Wide::mul(sum.x + p, inverse(sum.zz)), Wide::mul(sum.y + r, inverse(sum.zzz))};
+  }
+  Affine next(const Jacobian& sum) {
+    E h = difference();
+    if (flip()) h = Wide::mul(edge(random_), inverse(sum.z));  // the sum's Z
+    if (is_zero(h)) h = Wide::one();
+    const E hh = Wide::sqr(h);
+    const E r = rise(Wide::mul(h, hh), Wide::mul(sum.x, hh));
+    const E over_z = inverse(sum.z);
+    const E over_zz = Wide::sqr(over_z);
+    return {Wide::mul(sum.x + h, over_zz), Wide::mul(sum.y + r, Wide::mul(over_zz, over_z))};
+  }
+
+ private:
+  bool flip() { return random_() % 2 == 0; }
+  // P, PP or PPP.
+  E difference() {
+    for (;;) {
+      const E target = edge(random_);
+      if (is_zero(target)) continue;
+      const std::uint64_t choice = random_() % 3;
+      const auto root = choice == 0   ? std::optional(target)
+                        : choice == 1 ? square_root(target)
+                                      : cube_root(target);
+      if (root) return *root;
+    }
+  }
+  // R, the sum's X, or Q less that.
+  E rise(const E& ppp, const E& q) {
+    for (;;) {
+      const E target = edge(random_);
+      const std::uint64_t choice = random_() % 3;
+      const auto root = choice == 0   ? std::optional(target)
+                        : choice == 1 ? square_root(target + ppp + q + q)
+                                      : square_root(q + q + q - target + ppp);
+      if (root) return *root;
+    }
+  }
+
+  Random& random_;
+};
+
+// A scalar's digits, the lowest bit first.
+class Digits {
+ public:
+  explicit Digits(Random& random) {
+    for (auto& limb : limbs_) limb = static_cast<std::uint32_t>(random());
+  }
+  [[nodiscard]] const std::array<std::uint32_t, 8>& limbs() const { return limbs_; }
+  [[nodiscard]] unsigned at(unsigned bits, unsigned window) const {
+    unsigned digit = 0;
+    for (unsigned i = 0; i < bits && bits * window + i < 256; ++i) {
+      digit |= bit(bits * window + i) << i;
+    }
+    return digit;
+  }
+  void set(unsigned bits, unsigned window, unsigned digit) {
+    for (unsigned i = 0; i < bits && bits * window + i < 256; ++i) {
+      const unsigned place = bits * window + i;
+      limbs_[place / 32] ^= (bit(place) ^ (digit >> i & 1)) << place % 32;
+    }
+  }
+
+ private:
+  [[nodiscard]] unsigned bit(unsigned place) const { return limbs_[place / 32] >> place % 32 & 1; }
+  std::array<std::uint32_t, 8> limbs_;
+};
+
+struct Table {
+  unsigned bits;
+  unsigned windows;  // 1: all windows take the rows of the first
+  std::vector<Affine> rows;
+
+  Table(unsigned table_bits, unsigned table_windows, RowsBackwards& backwards)
+      : bits(table_bits), windows(table_windows) {
+    while (rows.size() < std::size_t{windows} << (bits - 1)) rows.push_back(backwards.any());
+  }
+  Affine& row(unsigned window, unsigned index) {
+    return rows[(windows == 1 ? 0 : window << (bits - 1)) + index];
+  }
+  // y negated where the digit says so.
+  Affine find(const Digits& digits, unsigned window) {
+    const unsigned half = 1U << (bits - 1);
+    const unsigned digit = digits.at(bits, window);
+    if (digit >= half) return row(window, digit - half);
+    const Affine point = row(window, half - 1 - digit);
+    return {point.x, Wide::zero() - point.y};
+  }
+};
+static_assert(sizeof(Affine) == kTableRowBytes);
+
+struct Quotient {
+  E x, d;
+};
+
+Xyzz first_sum(const Affine& point) { return {point.x, point.y, Wide::one(), Wide::one()}; }
+void add_row(Xyzz& sum, const Affine& row) {
+  Xyzz sums[1] = {sum};
+  const Affine points[1] = {row};
+  const Wide::Mask positive[1] = {0};
+  kernels::add_mixed<Wide, 1>(sums, points, positive);
+  sum = sums[0];
+}
+
+// As the kernels add them up.
+Quotient sum_of(const std::vector<Affine>& rows, unsigned lanes) {
+  std::vector<Xyzz> sums;
+  for (unsigned lane = 0; lane < lanes; ++lane) {
+    sums.push_back(first_sum(rows[lane]));
+    for (std::size_t k = lane + lanes; k < rows.size(); k += lanes) add_row(sums[lane], rows[k]);
+  }
+  for (unsigned bit = lanes / 2; bit > 0; bit /= 2) {
+    for (unsigned lane = 0; lane < bit; ++lane) sums[lane] = add(sums[lane], sums[lane + bit]);
+  }
+  return {sums[0].x, sums[0].zz};
+}
+void double_all(Jacobian& sum, unsigned bits) {
+  for (unsigned i = 0; i < bits; ++i) sum = kernels::twice(sum);
+}
+
+// X/D mod n, as r of a signature.
+std::string r_of(const Quotient& sum) {
+  const E x = Wide::mul(Wide::mul(sum.x, inverse(sum.d)), kPlainOne);
+  Words words{{x.word[0], x.word[1], x.word[2], x.word[3]}};
+  constexpr Words kOrder = kernels::P256Order::kModulus;
   if (!kernels::less(words, kOrder)) words = kernels::minus(words, kOrder);
   return big_endian({{words.word[0], words.word[1], words.word[2], words.word[3]}});
 }
 
+std::vector<std::uint8_t> bytes_of(const std::vector<Affine>& rows) {
+  std::vector<std::uint8_t> bytes(rows.size() * sizeof(Affine));
+  std::memcpy(bytes.data(), rows.data(), bytes.size());
+  return bytes;
+}
+
+constexpr unsigned kLanesBackwards = 4;    // of a signature: their rows are made for each other
+constexpr unsigned kWindowsBackwards = 3;  // of a lane
+constexpr unsigned kRowsBackwards = 128;   // of a window
+
 }  // namespace
 
-void expect_sums_at_edges(Gpu& gpu, std::uint64_t seed, std::size_t count, const Shape& shape) {
-  std::mt19937_64 random(seed);
-  const unsigned key_windows = kernels::window_count(shape.table_bits());
+SumsAtEdges::SumsAtEdges(std::uint64_t seed, std::size_t count, const Shape& shape)
+    : shape_(shape), scalars_(16 * count) {
+  Random random(seed);
+  RowsBackwards backwards(random);
   const unsigned generator_windows = kernels::window_count(shape.generator_bits);
-  const RiggedRows generator(random, shape.generator_bits, generator_windows);
-  const RiggedRows key(random, shape.table_bits(), shape.table_windows());
-  std::vector<std::uint32_t> scalars(16 * count);
-  std::vector<P256CudaSignature> signatures;
-  std::vector<bool> valid;
-  std::uint32_t exceptions = 0;
+  const unsigned key_windows = kernels::window_count(shape.table_bits());
+  const unsigned windows = generator_windows + key_windows;
+  const unsigned lanes = std::max(1U, shape.lanes);
+  Table generator(shape.generator_bits, generator_windows, backwards);
+  Table key(shape.table_bits(), shape.table_windows(), backwards);
+  const auto table_of = [&](unsigned window) -> std::pair<Table&, unsigned> {
+    if (window < generator_windows) return {generator, window};
+    return {key, window - generator_windows};
+  };
+  const bool is_unknown = shape.key_bits == 0;
+  // The windows of a lane, whose rows of one index are made for each other.
+  std::vector<std::vector<unsigned>> chains;
+  for (unsigned lane = 0; lane < std::min(lanes, kLanesBackwards) && !is_unknown; ++lane) {
+    std::vector<unsigned> chain;
+    for (unsigned k = lane; k < windows && chain.size() < kWindowsBackwards; k += lanes) {
+      chain.push_back(k);
+    }
+    if (chain.size() > 1) chains.push_back(std::move(chain));
+  }
+  const unsigned indices = std::min(kRowsBackwards, 1U << (std::min(generator.bits, key.bits) - 1));
+  for (const std::vector<unsigned>& chain : chains) {
+    for (unsigned index = 0; index < indices; ++index) {
+      const auto row = [&](unsigned window) -> Affine& {
+        auto [table, place] = table_of(window);
+        return table.row(place, index);
+      };
+      std::tie(row(chain[0]), row(chain[1])) = backwards.first_two();
+      Xyzz sum = first_sum(row(chain[0]));
+      for (std::size_t k = 1; k < chain.size(); ++k) {
+        if (k > 1 && !is_zero(sum.zz)) row(chain[k]) = backwards.next(sum);
+        add_row(sum, row(chain[k]));
+      }
+    }
+  }
   for (std::size_t i = 0; i < count; ++i) {
-    Number k[2];
-    for (std::size_t row = 0; row < 16; ++row) {
-      k[row / 8][row % 8] = scalars[row * count + i] = static_cast<std::uint32_t>(random());
+    std::array<Digits, 2> digits = {Digits(random), Digits(random)};
+    for (const std::vector<unsigned>& chain : chains) {
+      const unsigned index = static_cast<unsigned>(random()) % indices;
+      for (const unsigned window : chain) {
+        const auto [table, place] = table_of(window);
+        digits[window < generator_windows ? 0 : 1].set(table.bits, place,
+                                                       index + (1U << (table.bits - 1)));
+      }
     }
-    std::vector<kernels::Affine<Wide>> of_generator;
-    std::vector<kernels::Affine<Wide>> of_key;
-    for (unsigned w = 0; w < generator_windows; ++w)
-      of_generator.push_back(generator.find(k[0], w));
-    for (unsigned w = 0; w < key_windows; ++w) of_key.push_back(key.find(k[1], w));
     Quotient sum;
-    if (shape.key_bits == 0) {
-      sum = sum_of_doublings(of_generator, of_key, shape.table_bits());
+    if (is_unknown) {
+      // A key for each signature, the rows of whose first few windows are made for each other.
+      key = Table(key.bits, 1, backwards);
+      const Affine first = key.find(digits[1], key_windows - 1);
+      Jacobian jacobian{first.x, first.y, Wide::one()};
+      for (unsigned w = key_windows - 1; w-- > 0;) {
+        double_all(jacobian, key.bits);
+        if (const unsigned index = key_windows - 2 - w; index < kWindowsBackwards) {
+          digits[1].set(key.bits, w, index + (1U << (key.bits - 1)));
+          if (!is_zero(jacobian.z)) key.row(w, index) = backwards.next(jacobian);
+        }
+        jacobian = kernels::add_mixed(jacobian, key.find(digits[1], w), 0);
+      }
+      for (unsigned w = 0; w < generator_windows; ++w) {
+        jacobian = kernels::add_mixed(jacobian, generator.find(digits[0], w), 0);
+      }
+      sum = {jacobian.x, Wide::sqr(jacobian.z)};
     } else {
-      of_generator.insert(of_generator.end(), of_key.begin(), of_key.end());
-      sum = sum_of(of_generator, std::max(1U, shape.lanes));
+      std::vector<Affine> rows;
+      for (unsigned w = 0; w < windows; ++w) {
+        auto [table, place] = table_of(w);
+        rows.push_back(table.find(digits[w < generator_windows ? 0 : 1], place));
+      }
+      sum = sum_of(rows, lanes);
     }
-    const bool is_exception = Wide::is_zero(sum.d) != 0;
-    std::string r = r_of(is_exception ? Wide::one() : number_of(sum));
+    if (is_unknown || i == 0) {
+      const std::vector<std::uint8_t> bytes = bytes_of(key.rows);
+      key_tables_.insert(key_tables_.end(), bytes.begin(), bytes.end());
+      ++keys_;
+    }
+    for (std::size_t row = 0; row < 16; ++row) {
+      scalars_[row * count + i] = digits[row / 8].limbs()[row % 8];
+    }
+    const bool is_exception = is_zero(sum.d);
+    std::string r = r_of(is_exception ? Quotient{Wide::one(), Wide::one()} : sum);
     const bool is_altered = i % 8 == 7;
     if (is_altered) r[31] ^= 1;
-    exceptions += is_exception ? 1 : 0;
-    valid.push_back(!is_exception && !is_altered);
-    signatures.push_back(cuda_signature(r + r, r, 0));
+    exceptions_ += is_exception ? 1 : 0;
+    valid_.push_back(!is_exception && !is_altered);
+    signatures_.push_back(cuda_signature(r + r, r, keys_ - 1));
   }
-  Device& device = gpu.device();
-  const DeviceBuffer generator_there(device, device.upload(generator.rows(), "generator"));
-  const DeviceBuffer key_there(device, device.upload(key.rows(), "key"));
-  device.protect(generator_there.at());
-  device.protect(key_there.at());
-  P256CudaKey one_key{};
-  one_key.table = key_there.at();
-  Batch batch(device, signatures, {one_key}, generator_there.at(), shape);
-  batch.set_scalars(scalars);
-  batch.sum();
-  expect_verdicts(batch.verdicts(), valid, exceptions, "rigged rows, " + text_of(shape));
+  generator_table_ = bytes_of(generator.rows);
 }
+
+void SumsAtEdges::expect_right(Gpu& gpu) const {
+  Device& device = gpu.device();
+  const DeviceBuffer generator(device, device.upload(generator_table_, "generator"));
+  const DeviceBuffer tables(device, device.upload(key_tables_, "tables"));
+  device.protect(generator.at());
+  device.protect(tables.at());
+  std::vector<P256CudaKey> keys(keys_);
+  for (std::size_t i = 0; i < keys_; ++i)
+    keys[i].table = tables.at() + i * key_tables_.size() / keys_;
+  Batch batch(device, signatures_, keys, generator.at(), shape_);
+  batch.set_scalars(scalars_);
+  batch.sum();
+  expect_verdicts(batch.verdicts(), valid_, exceptions_, "rows at edges, " + text_of(shape_));
+}
+
+// --- the complete formulas -----------------------------------------------------------------------
 
 namespace {
 
-// --- exceptions ----------------------------------------------------------------------------------
-
 // As Verifier::verify_complete_vector adds up u1·G + u2·Q.
-Quotient complete_sum(const Bn& u1, const Bn& u2, const kernels::Affine<Wide>& key) {
+Quotient complete_sum(const Bn& u1, const Bn& u2, const Affine& key) {
   using Point3 = kernels::Projective<Wide>;
-  const auto montgomery = [](const kernels::Words& words) {
+  const auto montgomery = [](const Words& words) {
     return Wide::mul(Wide::constant(words), Wide::square_of_r());
   };
-  const Wide::E b = montgomery(kernels::P256::kB);
+  const E b = montgomery(kernels::P256::kB);
   const Point3 g{montgomery(kernels::P256::kGx), montgomery(kernels::P256::kGy), Wide::one()};
   const Point3 q{key.x, key.y, Wide::one()};
   const Point3 infinity{Wide::zero(), Wide::one(), Wide::zero()};
@@ -277,61 +473,96 @@ Quotient complete_sum(const Bn& u1, const Bn& u2, const kernels::Affine<Wide>& k
   return {sum.x, sum.z};
 }
 
+// Coordinates below p, the Montgomery form of every other one an edge.
+E edge_coordinate(Random& random) {
+  const E number = edge(random);
+  return random() % 2 == 0 ? number : Wide::mul(number, kPlainOne);
+}
+
+P256CudaKey key_of(const std::string& point) {
+  P256CudaKey key{};
+  std::memcpy(key.x, point.data(), 64);
+  return key;
+}
+
 }  // namespace
 
-void expect_complete_sums_at_edges(Gpu& gpu, std::uint64_t seed, std::size_t count) {
+CompleteSumsAtEdges::CompleteSumsAtEdges(std::uint64_t seed, std::size_t count) {
   P256Forge forge(seed);
-  std::mt19937_64 random(seed);
-  std::vector<P256CudaSignature> signatures;
-  std::vector<P256CudaKey> keys;
-  std::vector<bool> valid;
-  while (signatures.size() < count) {
-    const std::string point = edge_point(random);
-    P256CudaKey key{};
-    std::memcpy(key.x, point.data(), 64);
-    const auto coordinate = [&](std::size_t at) {
-      const std::uint8_t* const number[1] = {Referee::data(point) + at};
-      std::uint64_t word[4];
-      Wide::load_big_endian(number, word);
-      return Wide::mul(Wide::from_words(word), Wide::square_of_r());
-    };
-    const auto scalar = [&] {
-      return forge.mul(
-          Bn(BN_bin2bn(Referee::data(big_endian(as_words(edge_number(random)))), 32, nullptr)),
-          forge.number(1));
-    };
+  Random random(seed);
+  Referee referee;
+  const auto scalar = [&] {
+    return forge.mul(number_of(big_endian(edge_words(random))), forge.number(1));
+  };
+  while (signatures_.size() < count) {
     const Bn u1 = scalar();
     const Bn u2 = scalar();
     if (BN_is_zero(u2.get())) continue;
-    const Quotient sum = complete_sum(u1, u2, {coordinate(0), coordinate(32)});
-    if (Wide::is_zero(sum.d) != 0) continue;
-    std::string r = r_of(number_of(sum));
+    if (signatures_.size() % 4 == 3) {
+      const Case decided = referee.decide(forge.with_s(forge.over(forge.number(1), u2), "1/s"));
+      signatures_.push_back(
+          cuda_signature(decided.forged.signature, decided.forged.digest, keys_.size()));
+      keys_.push_back(key_of(decided.point));
+      valid_.push_back(decided.valid);
+      continue;
+    }
+    const E x = edge_coordinate(random);
+    const E y = edge_coordinate(random);
+    const auto montgomery = [](const E& a) { return Wide::mul(a, Wide::square_of_r()); };
+    const Quotient sum = complete_sum(u1, u2, {montgomery(x), montgomery(y)});
+    if (is_zero(sum.d)) continue;
+    const std::string r = r_of(sum);
     if (!in_range(forge, r)) continue;
-    const Bn r_number(BN_bin2bn(Referee::data(r), 32, nullptr));
-    const Bn s = forge.over(r_number, u2);
-    const bool is_altered = signatures.size() % 8 == 7;
+    const Bn s = forge.over(number_of(r), u2);
     std::string e = P256Forge::bytes(forge.mul(u1, s));
+    const bool is_altered = signatures_.size() % 8 == 6;
     if (is_altered) e[31] ^= 1;
-    signatures.push_back(cuda_signature(r + P256Forge::bytes(s), e, keys.size()));
-    keys.push_back(key);
-    valid.push_back(!is_altered);
+    signatures_.push_back(cuda_signature(r + P256Forge::bytes(s), e, keys_.size()));
+    keys_.push_back(key_of(big_endian(x) + big_endian(y)));
+    valid_.push_back(!is_altered);
   }
-  Device& device = gpu.device();
-  Batch batch(device, signatures, keys, 0, {});
-  batch.set_all_aside();
-  batch.decide_exceptions();
-  expect_verdicts(batch.verdicts(), valid, static_cast<std::uint32_t>(count),
-                  "rigged points, complete");
 }
 
-// --- tables ------
+void CompleteSumsAtEdges::expect_right(Gpu& gpu) const {
+  Batch batch(gpu.device(), signatures_, keys_, 0, {});
+  batch.set_all_aside();
+  batch.decide_exceptions();
+  expect_verdicts(batch.verdicts(), valid_, static_cast<std::uint32_t>(signatures_.size()),
+                  "points at edges, complete");
+}
 
-void expect_tables_at_edges(Gpu& gpu, std::uint64_t seed, std::size_t count, unsigned bits,
-                            unsigned windows) {
-  std::mt19937_64 random(seed);
-  std::vector<std::string> points;
-  for (std::size_t i = 0; i < count; ++i) points.push_back(edge_point(random));
-  gpu.expect_tables(points, bits, windows);
+// --- tables --------------------------------------------------------------------------------------
+
+TablesAtEdges::TablesAtEdges(std::uint64_t seed, std::size_t count, unsigned bits, unsigned windows)
+    : bits_(bits), windows_(windows) {
+  Random random(seed);
+  constexpr std::size_t kEach = kernels::kP256CudaAdditionsEach;
+  // y = d/2 in Montgomery form, d the number to be inverted.
+  const auto half_of = [](const E& d) {
+    constexpr Words kHalf = kernels::half_mod({{1, 0, 0, 0}}, kernels::P256Prime::kModulus);
+    return Wide::mul(Wide::mul(d, Wide::mul(Wide::constant(kHalf), Wide::square_of_r())),
+                     kPlainOne);
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    E y = edge_coordinate(random);
+    if (windows == 1 && is_lonely(i, kEach)) {
+      E number = edge(random);
+      if (random() % 2 == 0) number.word[3] &= 0x0000ffffffffffff;
+      if (is_zero(number)) number = kPlainOne;
+      if (random() % 2 == 0) number = Wide::zero() - number;
+      // 1/number, as plain numbers.
+      y = half_of(Wide::mul(Wide::mul(inverse(number), kPlainOne), kPlainOne));
+    } else if (windows == 1 && is_in_lonely_eight(i)) {
+      y = half_of(Wide::one());
+    }
+    if (is_zero(y)) y = kPlainOne;
+    points_.push_back(big_endian(edge_coordinate(random)) + big_endian(y));
+    tables_.push_back(portable_table(points_.back(), bits, windows));
+  }
+}
+
+void TablesAtEdges::expect_right(Gpu& gpu) const {
+  gpu.expect_tables(points_, bits_, windows_, tables_);
 }
 
 }  // namespace colophon::test

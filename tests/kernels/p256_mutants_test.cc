@@ -10,6 +10,7 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,39 +34,51 @@ struct Check {
 // Of each kernel, what kills most soonest first.
 class Suite {
  public:
-  Suite()
-      : random_(random_cases(71, 130)),
-        forged_(forged_cases(72, 5, 8)) {
-    const auto scalars = [this](bool each) {
+  Suite() : random_(random_cases(71, 130)), forged_(forged_cases(72, 5, 8)) {
+    const auto made = [](auto work) {
+      const auto shared = std::make_shared<const decltype(work)>(std::move(work));
+      return [shared](Gpu& gpu) { shared->expect_right(gpu); };
+    };
+    const auto scalars = [made](bool each) {
       std::vector<Check> checks;
       const Shape shape{.generator_bits = 16, .scalars_each = each};
-      checks.push_back({"scalars, few", [shape](Gpu& gpu) { expect_scalars_at_edges(gpu, 81, 40, shape); }});
-      checks.push_back({"scalars, many", [shape](Gpu& gpu) { expect_scalars_at_edges(gpu, 82, 2'100, shape); }});
+      checks.push_back({"scalars, few", made(ScalarsAtEdges(81, 40, shape))});
+      checks.push_back({"scalars, many", made(ScalarsAtEdges(82, 2'100, shape))});
+      for (const std::size_t count : {300, 600, 900})
+        checks.push_back({"scalars, sizes", made(ScalarsAtEdges(83, count, shape))});
       return checks;
     };
     checks_["p256_cuda_scalars"] = scalars(false);
     checks_["p256_cuda_scalars_each"] = scalars(true);
-    const auto sums = [this](Shape shape, std::size_t many) {
+    const auto sums = [this, made](Shape shape, std::size_t many) {
       std::vector<Check> checks;
-      checks.push_back({"signatures", [this, shape](Gpu& gpu) { gpu.expect_right({random_.begin(), random_.begin() + 40}, 40, shape); }});
-      checks.push_back({"rigged rows", [shape, many](Gpu& gpu) { expect_sums_at_edges(gpu, 83, many, shape); }});
+      checks.push_back({"signatures", [this, shape](Gpu& gpu) {
+                          gpu.expect_right({random_.begin(), random_.begin() + 40}, 40, shape);
+                        }});
+      checks.push_back({"rigged rows", made(SumsAtEdges(83, many, shape))});
       Shape five = shape;
       if (shape.key_bits != 0) five.key_bits = 5;
-      checks.push_back({"forged", [this, five](Gpu& gpu) { gpu.expect_right(forged_, forged_.size(), five); }});
+      checks.push_back(
+          {"forged", [this, five](Gpu& gpu) { gpu.expect_right(forged_, forged_.size(), five); }});
       return checks;
     };
     checks_["p256_cuda_verify_enrolled"] = sums({}, 2'048);
     checks_["p256_cuda_verify_split"] = sums({.lanes = 8}, 256);
-    checks_["p256_cuda_verify_split"].push_back({"rigged rows, 32 lanes", [](Gpu& gpu) { expect_sums_at_edges(gpu, 84, 1'024, {.lanes = 32}); }});
+    checks_["p256_cuda_verify_split"].push_back(
+        {"rigged rows, 32 lanes",
+         made(SumsAtEdges(84, 1'024, {.generator_bits = 10, .lanes = 32}))});
     checks_["p256_cuda_verify_unknown"] = sums({.key_bits = 0}, 512);
     checks_["p256_cuda_verify_exceptions"] = {
-        {"rigged points", [](Gpu& gpu) { expect_complete_sums_at_edges(gpu, 85, 32); }},
-        {"forged", [this](Gpu& gpu) { gpu.expect_right(forged_, forged_.size(), {.key_bits = 5}); }},
-        {"many rigged points", [](Gpu& gpu) { expect_complete_sums_at_edges(gpu, 86, 512); }}};
-    const std::vector<Check> tables = {
-        {"one table", [](Gpu& gpu) { expect_tables_at_edges(gpu, 87, 2, 4, 64); }},
-        {"many windows", [](Gpu& gpu) { expect_tables_at_edges(gpu, 88, 260, 5, 52); }},
-        {"one window", [](Gpu& gpu) { expect_tables_at_edges(gpu, 89, 1'030, 4, 1); }}};
+        {"rigged points", made(CompleteSumsAtEdges(85, 32))},
+        {"forged",
+         [this](Gpu& gpu) { gpu.expect_right(forged_, forged_.size(), {.key_bits = 5}); }},
+        {"many rigged points", made(CompleteSumsAtEdges(86, 512))}};
+    const std::vector<Check> tables = {{"one table", made(TablesAtEdges(87, 2, 4, 64))},
+                                       {"many windows", made(TablesAtEdges(88, 260, 5, 52))},
+                                       {"one window", made(TablesAtEdges(89, 1'500, 4, 1))},
+                                       {"sizes", made(TablesAtEdges(90, 300, 4, 1))},
+                                       {"sizes", made(TablesAtEdges(91, 600, 4, 1))},
+                                       {"sizes", made(TablesAtEdges(92, 900, 4, 1))}};
     checks_["p256_cuda_bases"] = tables;
     checks_["p256_cuda_extend"] = tables;
   }
@@ -95,7 +108,8 @@ TEST(P256MutantsTest, All) {
   Suite suite;
   Gpu gpu;
   gpu.device().options().warp_instructions_max = kWarpInstructionsMax;
-  for (const char* kernel : {"p256_cuda_scalars", "p256_cuda_scalars_each", "p256_cuda_verify_enrolled",
+  for (const char* kernel :
+       {"p256_cuda_scalars", "p256_cuda_scalars_each", "p256_cuda_verify_enrolled",
         "p256_cuda_verify_split", "p256_cuda_verify_unknown", "p256_cuda_verify_exceptions",
         "p256_cuda_bases", "p256_cuda_extend"}) {
     const clock_t t = clock();
@@ -120,7 +134,10 @@ TEST(P256MutantsTest, All) {
       what = e.what();
     }
     gpu.device().restore();
-    printf("%s %s %s:%u #%u '%s' -> '%s' : %s [%.2f] %s\n", who.empty() ? "SURVIVED" : "found", std::string(mutant_kind_name(m.kind)).c_str(), m.kernel.c_str(), m.line, m.equal, m.before.c_str(), m.after.c_str(), who.c_str(), double(clock() - t) / 1e6, what.substr(0, 60).c_str());
+    printf("%s %s %s:%u #%u '%s' -> '%s' : %s [%.2f] %s\n", who.empty() ? "SURVIVED" : "found",
+           std::string(mutant_kind_name(m.kind)).c_str(), m.kernel.c_str(), m.line, m.equal,
+           m.before.c_str(), m.after.c_str(), who.c_str(), double(clock() - t) / 1e6,
+           what.substr(0, 60).c_str());
   }
 }
 

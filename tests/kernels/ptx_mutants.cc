@@ -5,6 +5,7 @@
 #include <cctype>
 #include <map>
 #include <random>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -51,6 +52,10 @@ struct Parts {
   [[nodiscard]] bool takes_flag() const { return is("addc") || is("subc") || is("madc"); }
   [[nodiscard]] bool has_result() const {
     return !operands.empty() && !is("st") && !is("red") && !is("bra") && !is("bar") && !is("ret");
+  }
+  // Writes registers and the flag, nothing else.
+  [[nodiscard]] bool has_only_results() const {
+    return has_result() && !is("atom") && !is("shfl") && !is("ld") && !is("call");
   }
   [[nodiscard]] std::string text() const {
     std::string out = guard + opcode;
@@ -108,6 +113,14 @@ std::vector<Atom> atoms_of(const std::string& operand, std::size_t index) {
     i = end;
   }
   return atoms;
+}
+
+std::vector<std::string> registers_of(const std::string& operand) {
+  std::vector<std::string> names;
+  for (const Atom& atom : atoms_of(operand, 0)) {
+    if (atom.is_register) names.push_back(operand.substr(atom.begin, atom.end - atom.begin));
+  }
+  return names;
 }
 
 // "%rd" of "%rd12".
@@ -219,12 +232,41 @@ void PtxMutants::read_statements(Kernel& kernel, std::uint32_t line) {
     }
     at = line_end + 1;
   }
-  bool is_taken = false;
-  for (auto statement = kernel.statements.rbegin(); statement != kernel.statements.rend();
-       ++statement) {
-    statement->flag_is_taken = is_taken;
-    const Parts parts = parts_of(text_of(*statement));
-    if (parts.sets_flag() || parts.takes_flag()) is_taken = parts.takes_flag();
+  find_effects(kernel);
+}
+
+// Again and again, since what was read only by a statement without effect has none either.
+void PtxMutants::find_effects(Kernel& kernel) const {
+  std::vector<Parts> parts;
+  for (const Statement& statement : kernel.statements)
+    parts.push_back(parts_of(text_of(statement)));
+  for (bool is_changed = true; is_changed;) {
+    is_changed = false;
+    std::set<std::string> read;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (!kernel.statements[i].has_effect) continue;
+      if (!parts[i].guard.empty()) read.insert(parts[i].guard.substr(parts[i].guard.find('%')));
+      for (std::size_t k = parts[i].has_result() ? 1 : 0; k < parts[i].operands.size(); ++k) {
+        for (std::string& name : registers_of(parts[i].operands[k])) read.insert(std::move(name));
+      }
+    }
+    bool is_taken = false;
+    for (std::size_t i = parts.size(); i-- > 0;) {
+      Statement& statement = kernel.statements[i];
+      statement.flag_is_taken = is_taken;
+      if (statement.has_effect && parts[i].has_only_results() &&
+          !(parts[i].sets_flag() && is_taken)) {
+        const std::vector<std::string> written = registers_of(parts[i].operands[0]);
+        if (std::none_of(written.begin(), written.end(),
+                         [&](const std::string& name) { return read.contains(name); })) {
+          statement.has_effect = false;
+          is_changed = true;
+        }
+      }
+      if (statement.has_effect && (parts[i].sets_flag() || parts[i].takes_flag())) {
+        is_taken = parts[i].takes_flag();
+      }
+    }
   }
 }
 
@@ -246,11 +288,10 @@ std::vector<std::string> PtxMutants::written_before(const Kernel& kernel, std::s
   while (statement-- > 0 && found.size() < kNearRegisters) {
     const Parts parts = parts_of(text_of(kernel.statements[statement]));
     if (!parts.has_result()) continue;
-    for (const Atom& atom : atoms_of(parts.operands[0], 0)) {
-      const std::string name = parts.operands[0].substr(atom.begin, atom.end - atom.begin);
-      if (atom.is_register && name != like && register_class(name) == register_class(like) &&
+    for (std::string& name : registers_of(parts.operands[0])) {
+      if (name != like && register_class(name) == register_class(like) &&
           std::find(found.begin(), found.end(), name) == found.end()) {
-        found.push_back(name);
+        found.push_back(std::move(name));
       }
     }
   }
@@ -259,6 +300,7 @@ std::vector<std::string> PtxMutants::written_before(const Kernel& kernel, std::s
 
 std::optional<std::string> PtxMutants::changed(MutantKind kind, const Kernel& kernel,
                                                std::size_t statement, std::uint64_t seed) const {
+  if (!kernel.statements[statement].has_effect) return std::nullopt;
   Parts parts = parts_of(text_of(kernel.statements[statement]));
   std::mt19937_64 random(seed);
   const auto replace = [&](const Atom& atom, const std::string& with) {

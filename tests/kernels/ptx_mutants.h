@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Mutants of a PTX module: the text with one statement of one kernel changed in a way in which a
-// compiler or a programmer goes wrong. Which are drawn depends on the seed and on each statement's
-// own text and number among its equals, registers' numbers left out: code that changes elsewhere
-// in a kernel leaves the others' draw as it is.
+// compiler or a programmer goes wrong. Statements whose results, flag included, nobody reads are
+// left alone: carry chains written as assembly end in some. Which are drawn depends on the seed and
+// on each statement's own text and number among its equals, registers' numbers left out: code that
+// changes elsewhere in a kernel leaves the others' draw as it is.
 #pragma once
 
 #include <array>
@@ -58,6 +59,7 @@ class PtxMutants {
     std::uint32_t line = 0;
     std::uint32_t equal = 0;
     bool flag_is_taken = false;  // by the next statement that sets or takes it
+    bool has_effect = true;      // false: nobody reads what it writes
   };
   struct Kernel {
     std::string name;
@@ -67,6 +69,7 @@ class PtxMutants {
   };
 
   void read_statements(Kernel& kernel, std::uint32_t line);
+  void find_effects(Kernel& kernel) const;
   // What the statement becomes; none: it cannot be changed so.
   [[nodiscard]] std::optional<std::string> changed(MutantKind kind, const Kernel& kernel,
                                                    std::size_t statement, std::uint64_t seed) const;

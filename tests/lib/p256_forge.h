@@ -145,22 +145,38 @@ class P256Forge {
     BN_sub(x.get(), x.get(), n());
     return with_sum(sum, x, u1, std::move(what));
   }
-  // The same with x as near to p as a point is.
+  // The same with x as near to p, or to what is `distance` below, as a point is.
   ForgedSignature with_x_below_p(std::string what) {
+    return with_x_below_p(number(1), std::move(what));
+  }
+  ForgedSignature with_x_below_p(const Bn& distance, std::string what) {
     Bn x(BN_dup(p()));
-    BN_sub_word(x.get(), 1);
+    BN_sub(x.get(), x.get(), distance.get());
     Point sum = point_with_x(x, BN_sub_word);
     BN_sub(x.get(), x.get(), n());
     return with_sum(sum, x, random_scalar(), std::move(what));
   }
-  // Not valid: r + n is x mod p, but not below p. The smallest such r.
+  // Not valid: r + n is x mod p, but not below p. The smallest such r, or the smallest at some
+  // distance from p - n.
   ForgedSignature with_x_wrapped(std::string what) {
-    Bn x(BN_new());
-    BN_zero(x.get());
+    return with_x_wrapped(number(0), std::move(what));
+  }
+  ForgedSignature with_x_wrapped(const Bn& distance, std::string what) {
+    Bn x(BN_dup(distance.get()));
     Point sum = point_with_x(x, BN_add_word);
     BN_add(x.get(), x.get(), p());
     BN_sub(x.get(), x.get(), n());
     return with_sum(sum, x, random_scalar(), std::move(what));
+  }
+
+  // A valid signature with this s. The key's logarithm is nobody's.
+  ForgedSignature with_s(const Bn& s, std::string what) {
+    const Point sum = times_generator(random_scalar());
+    Bn x(BN_new());
+    EC_POINT_get_affine_coordinates(group_.get(), sum.get(), x.get(), nullptr, context_.get());
+    Bn r(BN_new());
+    BN_nnmod(r.get(), x.get(), n(), context_.get());
+    return with_sum(sum, r, random_scalar(), over(r, s), std::move(what));
   }
 
   // Not valid: u1·G + u2·Q is the infinity.
@@ -191,7 +207,10 @@ class P256Forge {
 
   // Whose verification comes to `sum`, by the key (sum - u1·G)/u2.
   ForgedSignature with_sum(const Point& sum, const Bn& r, const Bn& u1, std::string what) {
-    const Bn u2 = random_scalar();
+    return with_sum(sum, r, u1, random_scalar(), std::move(what));
+  }
+  ForgedSignature with_sum(const Point& sum, const Bn& r, const Bn& u1, const Bn& u2,
+                           std::string what) {
     const Bn over_u2 = over(number(1), u2);
     const Bn minus_u1 = sub(number(0), mul(u1, over_u2));
     Point key(EC_POINT_new(group_.get()));
