@@ -135,6 +135,9 @@ inline std::vector<Case> forged_cases(std::uint64_t seed, unsigned key_bits,
     add(forge.with_x_below_p(distance, "x below " + what));
     all.push_back(forge.with_x_wrapped(distance, "r + n over " + what));
   }
+  // r·2^256 + n·2^256 mod p, each reduced, is negative less p, with a limb of ones at 2^96 that
+  // passes on the carry from below: the first such r of some 2^32.
+  add(forge.with_small_r("0fedcba987654321123456799758461d", "x in [n, p), carry through a limb"));
   add(forge.with_scalars(zero, forge.random_scalar(), forge.random_scalar(), "u1 = 0"));
   add(forge.with_scalars(zero, one, forge.random_scalar(), "u1 = 0, u2 = 1"));
   for (const Bn* key : {&one, &minus_one}) {

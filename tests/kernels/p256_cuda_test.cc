@@ -151,7 +151,7 @@ TEST(P256CudaTest, NumbersAtTheEdgesOfLimbsInEveryKernel) {
   SumsAtEdges(63, 1'024, {.generator_bits = 10, .lanes = 32}).expect_right(gpu);
   SumsAtEdges(64, 512, {.lanes = 2}).expect_right(gpu);
   SumsAtEdges(65, 1'024, {.key_bits = 0}).expect_right(gpu);
-  CompleteSumsAtEdges(66, 512).expect_right(gpu);
+  CompleteSumsAtEdges(66, 2'048).expect_right(gpu);
   TablesAtEdges(67, 300, 4, kernels::window_count(4)).expect_right(gpu);
   TablesAtEdges(68, 1'500, 4, 1).expect_right(gpu);
 }

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/comb.h"
 #include "kernels/curve.h"
 #include "kernels/field_wide.h"
 #include "tests/kernels/p256_cases.h"
@@ -473,10 +474,38 @@ Quotient complete_sum(const Bn& u1, const Bn& u2, const Affine& key) {
   return {sum.x, sum.z};
 }
 
-// Coordinates below p, the Montgomery form of every other one an edge.
+// Below p, or in Montgomery form.
 E edge_coordinate(Random& random) {
   const E number = edge(random);
-  return random() % 2 == 0 ? number : Wide::mul(number, kPlainOne);
+  return random() % 2 == 0 ? number : Wide::mul(number, Wide::square_of_r());
+}
+
+// After the infinity and Q the sum is (X·Y : Y² : Y), which is doubled: its coordinates, and the
+// sums of two, come to edges.
+Affine backwards_from_doubling(Random& random) {
+  Affine q;
+  const E target = edge(random);
+  std::optional<E> root;
+  switch (random() % 3) {
+    case 0:
+      root = square_root(target);
+      break;
+    case 1:  // y² + y
+      root = square_root(Wide::one() + Wide::times4(target));
+      if (root) root = Wide::mul(*root - Wide::one(), inverse(Wide::one() + Wide::one()));
+      break;
+    default:
+      break;
+  }
+  q.y = root && !is_zero(*root) ? *root : edge_coordinate(random);
+  if (is_zero(q.y)) q.y = Wide::one();
+  const E over_y = inverse(q.y);
+  q.x = Wide::mul(edge(random), over_y);  // x·y
+  if (random() % 3 == 0)
+    q.x = q.x - q.y;  // x·y + y²
+  else if (random() % 2 == 0)
+    q.x = q.x - Wide::one();  // x·y + y
+  return q;
 }
 
 P256CudaKey key_of(const std::string& point) {
@@ -498,7 +527,7 @@ CompleteSumsAtEdges::CompleteSumsAtEdges(std::uint64_t seed, std::size_t count) 
     const Bn u1 = scalar();
     const Bn u2 = scalar();
     if (BN_is_zero(u2.get())) continue;
-    if (signatures_.size() % 4 == 3) {
+    if (signatures_.size() % 8 == 3) {
       const Case decided = referee.decide(forge.with_s(forge.over(forge.number(1), u2), "1/s"));
       signatures_.push_back(
           cuda_signature(decided.forged.signature, decided.forged.digest, keys_.size()));
@@ -506,10 +535,13 @@ CompleteSumsAtEdges::CompleteSumsAtEdges(std::uint64_t seed, std::size_t count) 
       valid_.push_back(decided.valid);
       continue;
     }
-    const E x = edge_coordinate(random);
-    const E y = edge_coordinate(random);
-    const auto montgomery = [](const E& a) { return Wide::mul(a, Wide::square_of_r()); };
-    const Quotient sum = complete_sum(u1, u2, {montgomery(x), montgomery(y)});
+    Affine q = {edge_coordinate(random), edge_coordinate(random)};
+    if (signatures_.size() % 8 != 0) {
+      q = backwards_from_doubling(random);
+      // Q comes first.
+      BN_rshift(u1.get(), u1.get(), std::max(0, BN_num_bits(u1.get()) - BN_num_bits(u2.get()) + 1));
+    }
+    const Quotient sum = complete_sum(u1, u2, q);
     if (is_zero(sum.d)) continue;
     const std::string r = r_of(sum);
     if (!in_range(forge, r)) continue;
@@ -518,7 +550,8 @@ CompleteSumsAtEdges::CompleteSumsAtEdges(std::uint64_t seed, std::size_t count) 
     const bool is_altered = signatures_.size() % 8 == 6;
     if (is_altered) e[31] ^= 1;
     signatures_.push_back(cuda_signature(r + P256Forge::bytes(s), e, keys_.size()));
-    keys_.push_back(key_of(big_endian(x) + big_endian(y)));
+    keys_.push_back(
+        key_of(big_endian(Wide::mul(q.x, kPlainOne)) + big_endian(Wide::mul(q.y, kPlainOne))));
     valid_.push_back(!is_altered);
   }
 }
@@ -533,30 +566,53 @@ void CompleteSumsAtEdges::expect_right(Gpu& gpu) const {
 
 // --- tables --------------------------------------------------------------------------------------
 
+namespace {
+
+// A point whose double has an edge for x or y.
+std::pair<E, E> half_of_edge(Random& random) {
+  const E half = inverse(Wide::one() + Wide::one());
+  for (;;) {
+    const E slope = edge(random);
+    const E target = edge(random);
+    if (is_zero(slope)) continue;
+    const E square = Wide::sqr(slope);
+    E x = Wide::mul(square - target, half);  // λ² - 2x
+    if (random() % 2 == 0) {
+      // λ(3x - λ²) - y, y = (3x² - 3)/(2λ), is a square's root away from 0 in x - λ².
+      const E lambda4 = Wide::sqr(square);
+      const E free = lambda4 + lambda4 + Wide::mul(slope, target + target) - Wide::three();
+      const auto root = square_root(lambda4 - Wide::mul(free, inverse(Wide::three())));
+      if (!root) continue;
+      x = square + *root;
+    }
+    const E y = Wide::mul(kernels::tangent<Wide>(x), Wide::mul(half, inverse(slope)));
+    if (!is_zero(y)) return {x, y};
+  }
+}
+
+}  // namespace
+
 TablesAtEdges::TablesAtEdges(std::uint64_t seed, std::size_t count, unsigned bits, unsigned windows)
     : bits_(bits), windows_(windows) {
   Random random(seed);
   constexpr std::size_t kEach = kernels::kP256CudaAdditionsEach;
-  // y = d/2 in Montgomery form, d the number to be inverted.
-  const auto half_of = [](const E& d) {
-    constexpr Words kHalf = kernels::half_mod({{1, 0, 0, 0}}, kernels::P256Prime::kModulus);
-    return Wide::mul(Wide::mul(d, Wide::mul(Wide::constant(kHalf), Wide::square_of_r())),
-                     kPlainOne);
-  };
+  const E half = inverse(Wide::one() + Wide::one());
   for (std::size_t i = 0; i < count; ++i) {
+    E x = edge_coordinate(random);
     E y = edge_coordinate(random);
+    if (random() % 2 == 0) std::tie(x, y) = half_of_edge(random);
     if (windows == 1 && is_lonely(i, kEach)) {
       E number = edge(random);
       if (random() % 2 == 0) number.word[3] &= 0x0000ffffffffffff;
       if (is_zero(number)) number = kPlainOne;
       if (random() % 2 == 0) number = Wide::zero() - number;
-      // 1/number, as plain numbers.
-      y = half_of(Wide::mul(Wide::mul(inverse(number), kPlainOne), kPlainOne));
+      // The doubling's divisor 2y is 1/number, as plain numbers.
+      y = Wide::mul(Wide::mul(Wide::mul(inverse(number), kPlainOne), kPlainOne), half);
     } else if (windows == 1 && is_in_lonely_eight(i)) {
-      y = half_of(Wide::one());
+      y = half;  // its divisor 1
     }
-    if (is_zero(y)) y = kPlainOne;
-    points_.push_back(big_endian(edge_coordinate(random)) + big_endian(y));
+    if (is_zero(y)) y = Wide::one();
+    points_.push_back(big_endian(Wide::mul(x, kPlainOne)) + big_endian(Wide::mul(y, kPlainOne)));
     tables_.push_back(portable_table(points_.back(), bits, windows));
   }
 }

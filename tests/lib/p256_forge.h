@@ -169,6 +169,17 @@ class P256Forge {
     return with_sum(sum, x, random_scalar(), std::move(what));
   }
 
+  // A valid signature whose sum has x = n + r, which must be below p and some point's.
+  ForgedSignature with_small_r(const char* hexadecimal_r, std::string what) {
+    BIGNUM* parsed = nullptr;
+    BN_hex2bn(&parsed, hexadecimal_r);
+    const Bn r(parsed);
+    Bn x(BN_dup(n()));
+    BN_add(x.get(), x.get(), r.get());
+    const Point sum = point_with_x(x, BN_add_word);
+    return with_sum(sum, r, random_scalar(), std::move(what));
+  }
+
   // A valid signature with this s. The key's logarithm is nobody's.
   ForgedSignature with_s(const Bn& s, std::string what) {
     const Point sum = times_generator(random_scalar());
