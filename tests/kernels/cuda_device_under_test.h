@@ -120,11 +120,13 @@ class Device {
                             ? replacement_->launch(*other, shape, arguments.data(), options_)
                             : executor_.launch(kernel(name), shape, arguments.data(), options_);
     if (other == nullptr) coverage_->add(result.statistics);
+    longest_launch_ = std::max(longest_launch_, result.statistics.warp_instructions);
     if (result.fault) throw LaunchFailed(*result.fault);
   }
 
   gpu_emulator::LaunchOptions& options() { return options_; }
-  [[nodiscard]] const gpu_emulator::Module& module() const { return executor_.module(); }
+  // Instructions of warps, since asked last.
+  std::uint64_t take_longest_launch() { return std::exchange(longest_launch_, 0); }
   [[nodiscard]] std::size_t blocks_missed(const std::string& name) const {
     const auto blocks = coverage_->blocks(kernel(name));
     return static_cast<std::size_t>(std::count_if(
@@ -159,6 +161,7 @@ class Device {
   std::optional<gpu_emulator::Executor> replacement_;
   std::optional<gpu_emulator::Coverage> coverage_;
   gpu_emulator::LaunchOptions options_;
+  std::uint64_t longest_launch_ = 0;
 };
 
 // Freed at the end of its scope.

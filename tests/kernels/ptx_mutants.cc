@@ -273,10 +273,21 @@ void PtxMutants::find_effects(Kernel& kernel) const {
 std::string PtxMutants::text(const Mutant& mutant) const {
   const auto kernel = std::find_if(kernels_.begin(), kernels_.end(),
                                    [&](const Kernel& one) { return one.name == mutant.kernel; });
-  std::uint64_t end = mutant.begin + mutant.before.size();
-  if (mutant.after.empty()) ++end;  // the semicolon
+  const std::uint64_t end = mutant.end + (mutant.after.empty() ? 1 : 0);  // the semicolon
   return ptx_.substr(0, header_end_) + ptx_.substr(kernel->begin, mutant.begin - kernel->begin) +
          mutant.after + ptx_.substr(end, kernel->end - end);
+}
+
+Mutant PtxMutants::first(std::string_view kernel, std::string_view opcode) const {
+  for (const Kernel& one : kernels_) {
+    for (const Statement& statement : one.statements) {
+      const Parts parts = parts_of(text_of(statement));
+      if (one.name != kernel || parts.opcode != opcode) continue;
+      return {MutantKind::kOperand, one.name,        parts.text(),    parts.text(),
+              statement.line,       statement.equal, statement.begin, statement.end};
+    }
+  }
+  throw std::runtime_error("no such statement: " + std::string(opcode));
 }
 
 // --- changes -------------------------------------------------------------------------------------
@@ -409,8 +420,8 @@ std::vector<Mutant> PtxMutants::draw(std::uint64_t seed,
         if (share[i] == 0) break;
         if (!after) continue;  // no other register for the operand that the hash chose
         --share[i];
-        drawn.push_back({kind, kernels_[i].name, std::string(text_of(statement)), *after,
-                         statement.line, statement.equal, statement.begin});
+        drawn.push_back({kind, kernels_[i].name, parts_of(text_of(statement)).text(), *after,
+                         statement.line, statement.equal, statement.begin, statement.end});
       }
     }
   }

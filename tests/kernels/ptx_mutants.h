@@ -29,12 +29,13 @@ inline constexpr std::size_t kMutantKinds = 5;
 struct Mutant {
   MutantKind kind = MutantKind::kCarry;
   std::string kernel;       // "p256_cuda_scalars"
-  std::string before;       // the statement
+  std::string before;       // the statement, blanks made one
   std::string after;        // empty: left out
   std::uint32_t line = 0;   // of the module
   std::uint32_t equal = 0;  // how many statements before it in the kernel read as it does, but for
                             // registers' numbers
   std::uint64_t begin = 0;  // in the module's text
+  std::uint64_t end = 0;
 };
 
 // Registers without their numbers: "addc.cc.u32 %r, %r, 0".
@@ -51,6 +52,8 @@ class PtxMutants {
                                          const std::array<std::size_t, kMutantKinds>& count) const;
   // A module of the mutant's kernel alone.
   [[nodiscard]] std::string text(const Mutant& mutant) const;
+  // One made by hand: the kernel's first statement of that opcode, nothing changed yet.
+  [[nodiscard]] Mutant first(std::string_view kernel, std::string_view opcode) const;
 
  private:
   struct Statement {
