@@ -128,6 +128,7 @@ inline std::vector<Case> forged_cases(std::uint64_t seed, unsigned key_bits,
   for (int i = 0; i < 4; ++i) add(forge.with_x_over_n("x in [n, p)"));
   add(forge.with_x_over_n(zero, "x in [n, p), u1 = 0"));
   add(forge.with_x_below_p("x just below p"));
+  add(forge.with_small_x("x small"));
   all.push_back(forge.with_x_wrapped("r + n just not below p"));
   for (const unsigned exponent : {32, 64, 96}) {
     const Bn distance = forge.power_of_two(exponent);
@@ -168,7 +169,9 @@ inline std::vector<Case> forged_cases(std::uint64_t seed, unsigned key_bits,
       if (BN_is_zero(other.get()) || BN_is_zero(sum_of_g.get())) continue;
       const Bn d = forge.over(sum_of_g, other);
       if (BN_is_zero(forge.add(u1, forge.mul(u2, d)).get())) continue;
-      add(forge.with_scalars(u1, u2, d, what + (minus ? ", opposite" : ", equal")));
+      const std::string which = what + (minus ? ", opposite" : ", equal");
+      add(forge.with_scalars(u1, u2, d, which));
+      all.push_back(forge.with_scalars_and_wrong_r(u1, u2, d, which + ", r altered"));
     }
   };
   const unsigned key_windows = (256 + key_bits - 1) / key_bits;
@@ -204,9 +207,10 @@ inline std::vector<Case> forged_cases(std::uint64_t seed, unsigned key_bits,
       const Bn signed_next = minus ? forge.sub(zero, next) : forge.sub(next, zero);
       const Bn d = forge.over(forge.sub(signed_next, before), u2);
       if (BN_is_zero(d.get()) || BN_is_zero(forge.add(u1, forge.mul(u2, d)).get())) continue;
-      add(forge.with_scalars(u1, u2, d,
-                             "window " + std::to_string(window) + " of the generator" +
-                                 (minus ? ", opposite" : ", equal")));
+      const std::string which = "window " + std::to_string(window) + " of the generator" +
+                                (minus ? ", opposite" : ", equal");
+      add(forge.with_scalars(u1, u2, d, which));
+      all.push_back(forge.with_scalars_and_wrong_r(u1, u2, d, which + ", r altered"));
     }
   }
   std::vector<Case> cases;

@@ -338,7 +338,9 @@ TEST_F(P256MutantsTest, ManyMore) {
   if (!is_long()) GTEST_SKIP() << "a thousand mutants more: with COLOPHON_TEST_LONG=1";
   Tally tally;
   for (std::uint64_t seed = kSeed + 1; seed <= kSeed + 10; ++seed) {
-    for (const Mutant& mutant : mutants().draw(seed, kHundred)) {
+    const std::vector<Mutant> drawn = mutants().draw(seed, kHundred);
+    for (std::size_t i = 0; i < drawn.size(); i += COLOPHON_MUTANTS_STEP) {
+      const Mutant& mutant = drawn[i];
       const Finding finding = judge(mutant);
       tally.add(mutant, finding.by);
       if (finding.by.empty()) std::printf("not found: %s\n", text_of(mutant).c_str());

@@ -133,6 +133,15 @@ class P256Forge {
     return finish(r, u1, u2, encode(times_generator(d)), std::move(what));
   }
 
+  // The same sum with another r: not valid, whatever becomes of the sum.
+  ForgedSignature with_scalars_and_wrong_r(const Bn& u1, const Bn& u2, const Bn& d,
+                                           std::string what) {
+    const ForgedSignature right = with_scalars(u1, u2, d, {});
+    const Bn r(
+        BN_bin2bn(reinterpret_cast<const unsigned char*>(right.signature.data()), 32, nullptr));
+    return finish(add(r, number(1)), u1, u2, right.public_key, std::move(what));
+  }
+
   // A valid signature whose sum has x in [n, p), so that r = x - n. The key's logarithm is
   // nobody's.
   ForgedSignature with_x_over_n(std::string what) {
@@ -169,6 +178,12 @@ class P256Forge {
     return with_sum(sum, x, random_scalar(), std::move(what));
   }
 
+  // A valid signature whose sum has so small an x that x + n is below p too. The smallest.
+  ForgedSignature with_small_x(std::string what) {
+    Bn x = number(1);
+    const Point sum = point_with_x(x, BN_add_word);
+    return with_sum(sum, x, random_scalar(), std::move(what));
+  }
   // A valid signature whose sum has x = n + r, which must be below p and some point's.
   ForgedSignature with_small_r(const char* hexadecimal_r, std::string what) {
     BIGNUM* parsed = nullptr;
