@@ -128,7 +128,17 @@ inline std::vector<Case> forged_cases(std::uint64_t seed, unsigned key_bits,
   for (int i = 0; i < 4; ++i) add(forge.with_x_over_n("x in [n, p)"));
   add(forge.with_x_over_n(zero, "x in [n, p), u1 = 0"));
   add(forge.with_x_below_p("x just below p"));
+  add(forge.with_small_x("x small"));
   all.push_back(forge.with_x_wrapped("r + n just not below p"));
+  for (const unsigned exponent : {32, 64, 96}) {
+    const Bn distance = forge.power_of_two(exponent);
+    const std::string what = "p by 2^" + std::to_string(exponent);
+    add(forge.with_x_below_p(distance, "x below " + what));
+    all.push_back(forge.with_x_wrapped(distance, "r + n over " + what));
+  }
+  // r·2^256 + n·2^256 mod p, each reduced, is negative less p, with a limb of ones at 2^96 that
+  // passes on the carry from below: the first such r of some 2^32.
+  add(forge.with_small_r("0fedcba987654321123456799758461d", "x in [n, p), carry through a limb"));
   add(forge.with_scalars(zero, forge.random_scalar(), forge.random_scalar(), "u1 = 0"));
   add(forge.with_scalars(zero, one, forge.random_scalar(), "u1 = 0, u2 = 1"));
   for (const Bn* key : {&one, &minus_one}) {
@@ -159,7 +169,9 @@ inline std::vector<Case> forged_cases(std::uint64_t seed, unsigned key_bits,
       if (BN_is_zero(other.get()) || BN_is_zero(sum_of_g.get())) continue;
       const Bn d = forge.over(sum_of_g, other);
       if (BN_is_zero(forge.add(u1, forge.mul(u2, d)).get())) continue;
-      add(forge.with_scalars(u1, u2, d, what + (minus ? ", opposite" : ", equal")));
+      const std::string which = what + (minus ? ", opposite" : ", equal");
+      add(forge.with_scalars(u1, u2, d, which));
+      all.push_back(forge.with_scalars_and_wrong_r(u1, u2, d, which + ", r altered"));
     }
   };
   const unsigned key_windows = (256 + key_bits - 1) / key_bits;
@@ -195,9 +207,10 @@ inline std::vector<Case> forged_cases(std::uint64_t seed, unsigned key_bits,
       const Bn signed_next = minus ? forge.sub(zero, next) : forge.sub(next, zero);
       const Bn d = forge.over(forge.sub(signed_next, before), u2);
       if (BN_is_zero(d.get()) || BN_is_zero(forge.add(u1, forge.mul(u2, d)).get())) continue;
-      add(forge.with_scalars(u1, u2, d,
-                             "window " + std::to_string(window) + " of the generator" +
-                                 (minus ? ", opposite" : ", equal")));
+      const std::string which = "window " + std::to_string(window) + " of the generator" +
+                                (minus ? ", opposite" : ", equal");
+      add(forge.with_scalars(u1, u2, d, which));
+      all.push_back(forge.with_scalars_and_wrong_r(u1, u2, d, which + ", r altered"));
     }
   }
   std::vector<Case> cases;

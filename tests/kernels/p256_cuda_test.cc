@@ -10,117 +10,20 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <map>
-#include <memory>
-#include <optional>
 #include <random>
-#include <stdexcept>
 #include <string>
-#include <tuple>
 #include <vector>
 
-#include "kernels/curve.h"
 #include "kernels/ecdsa.h"
 #include "kernels/field_wide.h"
-#include "tests/gpu_emulator/device_memory.h"
-#include "tests/gpu_emulator/ptx_executor.h"
+#include "tests/kernels/cuda_device_under_test.h"
 #include "tests/kernels/p256_cases.h"
+#include "tests/kernels/p256_edges.h"
 
 namespace colophon::test {
 namespace {
-
-using gpu_emulator::DevicePointer;
-using kernels::P256CudaBatch;
-using kernels::P256CudaKey;
-using kernels::P256CudaSignature;
-using kernels::P256CudaTables;
-
-constexpr std::size_t kRowBytes = 64;  // of a table
-
-bool is_long() {
-  const char* value = std::getenv("COLOPHON_TEST_LONG");
-  return value != nullptr && std::string(value) == "1";
-}
-
-// An emulated GPU with one PTX module. Whatever fails ends the test program's run of that test.
-class Device {
- public:
-  explicit Device(const std::string& ptx_path) {
-    std::ifstream in(ptx_path);
-    const std::string text{std::istreambuf_iterator<char>(in), {}};
-    auto module = gpu_emulator::parse_module(text);
-    if (!module) throw std::runtime_error(module.error().message);
-    auto executor = gpu_emulator::Executor::load(std::move(*module), memory_);
-    if (!executor) throw std::runtime_error(executor.error().message);
-    executor_.emplace(std::move(*executor));
-    coverage_.emplace(executor_->module());
-  }
-
-  template <class T>
-  DevicePointer upload(const std::vector<T>& values, const char* name) {
-    const DevicePointer at = allocate(values.size() * sizeof(T), name);
-    check(memory_.write(at, values.data(), values.size() * sizeof(T)));
-    return at;
-  }
-  DevicePointer allocate(std::size_t bytes, const char* name) {
-    auto at = memory_.allocate(bytes, name);
-    if (!at) throw std::runtime_error(at.error().message);
-    return *at;
-  }
-  template <class T>
-  std::vector<T> download(DevicePointer at, std::size_t count) {
-    std::vector<T> values(count);
-    check(memory_.read(values.data(), at, count * sizeof(T)));
-    return values;
-  }
-  void zero(DevicePointer at, std::size_t bytes) { check(memory_.set(at, 0, bytes)); }
-  void free(DevicePointer at) { check(memory_.free(at)); }
-
-  const gpu_emulator::Function& kernel(const std::string& name) const {
-    for (const gpu_emulator::Function& function : executor_->module().functions) {
-      const std::string length = std::to_string(name.size());
-      if (function.name == name ||
-          function.name.starts_with("_ZN8colophon7kernels" + length + name)) {
-        return function;
-      }
-    }
-    throw std::runtime_error("no kernel " + name);
-  }
-  // As on a card: the arguments are copied at once.
-  void launch(const std::string& name, std::uint32_t blocks, std::uint32_t threads,
-              const std::vector<const void*>& arguments) {
-    gpu_emulator::LaunchShape shape;
-    shape.grid.x = blocks;
-    shape.block.x = threads;
-    const auto result = executor_->launch(kernel(name), shape, arguments.data(), options_);
-    coverage_->add(result.statistics);
-    if (result.fault) throw std::runtime_error(result.fault->message);
-  }
-
-  gpu_emulator::LaunchOptions& options() { return options_; }
-  [[nodiscard]] std::size_t blocks_missed(const std::string& name) const {
-    const auto blocks = coverage_->blocks(kernel(name));
-    return static_cast<std::size_t>(std::count_if(
-        blocks.begin(), blocks.end(), [](const auto& block) { return block.count.threads == 0; }));
-  }
-  [[nodiscard]] std::string coverage(const std::string& name) const {
-    return coverage_->report(kernel(name));
-  }
-
- private:
-  static void check(const Result<void>& result) {
-    if (!result) throw std::runtime_error(result.error().message);
-  }
-
-  gpu_emulator::DeviceMemory memory_;
-  std::optional<gpu_emulator::Executor> executor_;
-  std::optional<gpu_emulator::Coverage> coverage_;
-  gpu_emulator::LaunchOptions options_;
-};
 
 // --- the field -----------------------------------------------------------------------------------
 
@@ -187,7 +90,7 @@ TEST(P256CudaFieldTest, BothFormsAgreeWithFieldWideOnEveryEdgeOfLimbs) {
     }
   }
   for (const char* ptx : {COLOPHON_PROBES_ADDS_PTX, COLOPHON_PROBES_WIDE_PTX}) {
-    Device device(ptx);
+    Device device(file_text(ptx));
     using E = Wide::E;
     compare<Wide>(device, "probe_p_multiply", a, b,
                   [](const E& x, const E& y) { return Wide::mul(x, y); });
@@ -207,196 +110,15 @@ TEST(P256CudaFieldTest, BothFormsAgreeWithFieldWideOnEveryEdgeOfLimbs) {
 
 // --- the kernels ---------------------------------------------------------------------------------
 
-template <class T>
-const T* at_device(DevicePointer address) {
-  return reinterpret_cast<const T*>(address);
-}
-template <class T>
-T* at_device_mutable(DevicePointer address) {
-  return reinterpret_cast<T*>(address);
-}
-
-struct Shape {
-  unsigned generator_bits = 8;
-  unsigned key_bits = 8;  // 0: unknown keys
-  unsigned lanes = 0;     // 0: a signature a thread
-  bool scalars_each = false;
-};
-
-struct Verdicts {
-  std::vector<bool> valid;
-  std::uint32_t exceptions = 0;
-};
-
-// The kernels in the order in which a backend launches them.
-class Gpu {
- public:
-  Gpu() : device_(COLOPHON_CUDA_PTX) {}
-
-  Device& device() { return device_; }
-
-  // Tables of `windows` windows, made together; the keys with their tables' addresses.
-  std::vector<P256CudaKey> build(const std::vector<std::string>& points, unsigned bits,
-                                 unsigned windows) {
-    const std::size_t bytes = kRowBytes * windows << (bits - 1);
-    std::vector<P256CudaKey> keys;
-    for (const std::string& point : points) {
-      P256CudaKey key{};
-      std::memcpy(key.x, point.data(), 64);
-      key.table = device_.allocate(bytes, "table");
-      keys.push_back(key);
-    }
-    const DevicePointer keys_there = device_.upload(keys, "keys");
-    const DevicePointer steps = device_.allocate(128 * keys.size() * windows, "steps");
-    P256CudaTables tables{at_device<P256CudaKey>(keys_there),
-                          at_device_mutable<void>(steps),
-                          static_cast<std::uint32_t>(keys.size()),
-                          bits,
-                          windows,
-                          0};
-    device_.launch("p256_cuda_bases",
-                   kernels::p256_cuda_blocks(keys.size(), kernels::kP256CudaThreads),
-                   kernels::kP256CudaThreads, {&tables});
-    for (tables.phase = 0; tables.phase < bits; ++tables.phase) {
-      device_.launch(
-          "p256_cuda_extend",
-          kernels::p256_cuda_blocks(kernels::p256_cuda_additions(tables),
-                                    kernels::kP256CudaThreads * kernels::kP256CudaAdditionsEach),
-          kernels::kP256CudaThreads, {&tables});
-    }
-    device_.free(keys_there);
-    device_.free(steps);
-    return keys;
+void expect_portable(Gpu& gpu, const std::vector<std::string>& points, unsigned bits,
+                     unsigned windows) {
+  std::map<std::string, std::vector<std::uint8_t>> made;
+  std::vector<std::vector<std::uint8_t>> expected;
+  for (const std::string& point : points) {
+    if (!made.contains(point)) made[point] = portable_table(point, bits, windows);
+    expected.push_back(made[point]);
   }
-  std::vector<std::uint8_t> table(const P256CudaKey& key, unsigned bits, unsigned windows) {
-    return device_.download<std::uint8_t>(key.table, kRowBytes * windows << (bits - 1));
-  }
-  void forget_tables() {
-    for (auto& [what, key] : keys_) device_.free(key.table);
-    keys_.clear();
-  }
-
-  Verdicts verify(const std::vector<const Case*>& cases, const Shape& shape) {
-    const unsigned key_bits = shape.key_bits == 0 ? kernels::kP256CudaUnknownBits : shape.key_bits;
-    const unsigned key_windows = shape.key_bits == 0 ? 1 : kernels::window_count(key_bits);
-    const auto generator = keys_for({generator_point()}, shape.generator_bits,
-                                    kernels::window_count(shape.generator_bits));
-    std::vector<std::string> points;
-    points.reserve(cases.size());
-    for (const Case* one : cases) points.push_back(one->point);
-    const std::vector<P256CudaKey> keys = keys_for(points, key_bits, key_windows);
-    std::vector<P256CudaSignature> signatures;
-    for (const Case* one : cases) {
-      P256CudaSignature signature{};
-      std::memcpy(signature.r, one->forged.signature.data(), 64);
-      std::memcpy(signature.e, one->forged.digest.data(), 32);
-      signature.key = static_cast<std::uint32_t>(signatures.size());
-      signatures.push_back(signature);
-    }
-    const auto count = static_cast<std::uint32_t>(cases.size());
-    const std::array<DevicePointer, 5> memory = {
-        device_.upload(signatures, "signatures"), device_.upload(keys, "keys"),
-        device_.allocate(std::size_t{64} * count, "scalars"),
-        device_.allocate(std::size_t{4} * (1 + count), "exceptions"),
-        device_.allocate(count, "verdicts")};
-    device_.zero(memory[3], 4);
-    const P256CudaBatch batch{at_device<P256CudaSignature>(memory[0]),
-                              at_device<P256CudaKey>(memory[1]),
-                              at_device<void>(generator[0].table),
-                              at_device_mutable<std::uint32_t>(memory[2]),
-                              at_device_mutable<std::uint32_t>(memory[3]),
-                              at_device_mutable<std::uint8_t>(memory[4]),
-                              count,
-                              shape.generator_bits,
-                              key_bits,
-                              shape.lanes};
-    const std::uint32_t each = shape.scalars_each ? 1 : kernels::kP256CudaScalarsEach;
-    device_.launch(shape.scalars_each ? "p256_cuda_scalars_each" : "p256_cuda_scalars",
-                   kernels::p256_cuda_blocks(count, kernels::kP256CudaThreads * each),
-                   kernels::kP256CudaThreads, {&batch});
-    const std::uint64_t threads = std::uint64_t{count} * std::max(1U, shape.lanes);
-    device_.launch(shape.key_bits == 0 ? "p256_cuda_verify_unknown"
-                   : shape.lanes > 0   ? "p256_cuda_verify_split"
-                                       : "p256_cuda_verify_enrolled",
-                   kernels::p256_cuda_blocks(threads, kernels::kP256CudaVerifyThreads),
-                   kernels::kP256CudaVerifyThreads, {&batch});
-    device_.launch("p256_cuda_verify_exceptions", 2, kernels::kP256CudaThreads, {&batch});
-    Verdicts verdicts;
-    verdicts.exceptions = device_.download<std::uint32_t>(memory[3], 1)[0];
-    for (const std::uint8_t value : device_.download<std::uint8_t>(memory[4], count)) {
-      EXPECT_LE(value, 1);
-      verdicts.valid.push_back(value == 1);
-    }
-    for (const DevicePointer at : memory) device_.free(at);
-    return verdicts;
-  }
-
-  // All of `cases` in batches of `size`, repeated from the front to fill the last; how many were
-  // exceptions.
-  std::uint32_t expect_right(const std::vector<Case>& cases, std::size_t size, const Shape& shape) {
-    std::uint32_t exceptions = 0;
-    for (std::size_t at = 0; at < cases.size(); at += size) {
-      std::vector<const Case*> batch;
-      for (std::size_t i = 0; i < size; ++i) batch.push_back(&cases[(at + i) % cases.size()]);
-      const Verdicts verdicts = verify(batch, shape);
-      exceptions += verdicts.exceptions;
-      for (std::size_t i = 0; i < size; ++i) {
-        EXPECT_EQ(verdicts.valid[i], batch[i]->valid)
-            << "windows of " << shape.generator_bits << " and " << shape.key_bits << " bits, "
-            << shape.lanes << " lanes, batch of " << size << ", place " << i << ": "
-            << batch[i]->forged.what;
-        if (verdicts.valid[i] != batch[i]->valid) return exceptions;
-      }
-    }
-    return exceptions;
-  }
-
-  static std::string generator_point() {
-    std::string point(64, '\0');
-    for (std::size_t i = 0; i < 32; ++i) {
-      point[31 - i] = static_cast<char>(kernels::P256::kGx.word[i / 8] >> (8 * (i % 8)));
-      point[63 - i] = static_cast<char>(kernels::P256::kGy.word[i / 8] >> (8 * (i % 8)));
-    }
-    return point;
-  }
-
- private:
-  using TableName = std::tuple<std::string, unsigned, unsigned>;  // point, bits, windows
-
-  std::vector<P256CudaKey> keys_for(const std::vector<std::string>& points, unsigned bits,
-                                    unsigned windows) {
-    std::vector<std::string> missing;
-    for (const std::string& point : points) {
-      if (!keys_.contains({point, bits, windows}) &&
-          std::find(missing.begin(), missing.end(), point) == missing.end()) {
-        missing.push_back(point);
-      }
-    }
-    if (!missing.empty()) {
-      const std::vector<P256CudaKey> built = build(missing, bits, windows);
-      for (std::size_t i = 0; i < missing.size(); ++i) {
-        keys_[{missing[i], bits, windows}] = built[i];
-      }
-    }
-    std::vector<P256CudaKey> keys;
-    for (const std::string& point : points) keys.push_back(keys_[{point, bits, windows}]);
-    return keys;
-  }
-
-  Device device_;
-  std::map<TableName, P256CudaKey> keys_;
-};
-
-std::vector<std::uint8_t> portable_table(const std::string& point, unsigned bits) {
-  const kernels::P256Kernels& portable = kernels::kP256Portable;
-  const std::size_t bytes = portable.table_bytes(bits);
-  std::vector<std::uint8_t> memory(bytes + portable.build_memory_bytes(bits) + 128);
-  const auto aligned = [](std::uint8_t* at) {
-    return at + (64 - reinterpret_cast<std::uintptr_t>(at) % 64) % 64;
-  };
-  std::uint8_t* const table = aligned(memory.data());
-  portable.build_table(Referee::data(point), bits, table, aligned(table + bytes));
-  return {table, table + bytes};
+  gpu.expect_tables(points, bits, windows, expected);
 }
 
 TEST(P256CudaTest, TablesAreThoseOfThePortableKernels) {
@@ -413,37 +135,35 @@ TEST(P256CudaTest, TablesAreThoseOfThePortableKernels) {
     if (bits > 10) points.resize(1);
     if (bits == 16 && !is_long()) continue;
     const unsigned windows = kernels::window_count(bits);
-    const std::vector<P256CudaKey> keys = gpu.build(points, bits, windows);
-    for (std::size_t i = 0; i < points.size(); ++i) {
-      ASSERT_EQ(gpu.table(keys[i], bits, windows), portable_table(points[i], bits))
-          << bits << " bits, point " << i;
-      gpu.device().free(keys[i].table);
-    }
+    expect_portable(gpu, points, bits, windows);
   }
   // Of one window: the first of a whole table.
-  const std::vector<P256CudaKey> one = gpu.build(points, 5, 1);
-  std::vector<std::uint8_t> whole = portable_table(points[0], 5);
-  whole.resize(16 * kRowBytes);
-  ASSERT_EQ(gpu.table(one[0], 5, 1), whole);
+  expect_portable(gpu, points, 5, 1);
+}
+
+// Where carries travel that random numbers hardly ever meet, in each kernel's own arithmetic.
+TEST(P256CudaTest, NumbersAtTheEdgesOfLimbsInEveryKernel) {
+  Gpu gpu;
+  for (const bool each : {false, true}) {
+    ScalarsAtEdges(61, 3'000, {.generator_bits = 16, .scalars_each = each}).expect_right(gpu);
+  }
+  SumsAtEdges(62, 4'096, {}).expect_right(gpu);
+  SumsAtEdges(63, 1'024, {.generator_bits = 10, .lanes = 32}).expect_right(gpu);
+  SumsAtEdges(64, 512, {.lanes = 2}).expect_right(gpu);
+  SumsAtEdges(65, 1'024, {.key_bits = 0}).expect_right(gpu);
+  CompleteSumsAtEdges(66, 2'048).expect_right(gpu);
+  TablesAtEdges(67, 300, 4, kernels::window_count(4)).expect_right(gpu);
+  TablesAtEdges(68, 1'500, 4, 1).expect_right(gpu);
 }
 
 // How the work of many keys falls on blocks and on a thread's additions.
 TEST(P256CudaTest, TablesOfAnyNumberOfKeys) {
   Gpu gpu;
   const std::vector<Case> cases = random_cases(39, 40);
-  std::vector<std::vector<std::uint8_t>> expected;
-  for (const Case& one : cases) {
-    expected.push_back(portable_table(one.point, 4));
-    expected.back().resize(8 * kRowBytes);
-  }
   for (const std::size_t count : {1, 255, 256, 257, 511, 700, 1000, 1025}) {
     std::vector<std::string> points;
     for (std::size_t i = 0; i < count; ++i) points.push_back(cases[i % cases.size()].point);
-    const std::vector<P256CudaKey> keys = gpu.build(points, 4, 1);
-    for (std::size_t i = 0; i < count; ++i) {
-      ASSERT_EQ(gpu.table(keys[i], 4, 1), expected[i % cases.size()]) << count << " keys, " << i;
-      gpu.device().free(keys[i].table);
-    }
+    expect_portable(gpu, points, 4, 1);
   }
 }
 
@@ -451,7 +171,7 @@ TEST(P256CudaTest, EveryBatchSizeAroundWarpsAndBlocks) {
   Gpu gpu;
   const std::vector<Case> cases = random_cases(32, 300);
   for (const std::size_t size :
-       {1, 2, 31, 32, 33, 127, 128, 129, 255, 256, 257, 1023, 1024, 1025}) {
+       {1, 2, 31, 32, 33, 127, 128, 129, 255, 256, 257, 513, 769, 1023, 1024, 1025}) {
     const std::size_t some = std::min(4 * size, cases.size());
     gpu.expect_right({cases.begin(), cases.begin() + static_cast<long>(some)}, size,
                      {.scalars_each = size % 2 == 0});

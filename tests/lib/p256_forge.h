@@ -133,6 +133,15 @@ class P256Forge {
     return finish(r, u1, u2, encode(times_generator(d)), std::move(what));
   }
 
+  // The same sum with another r: not valid, whatever becomes of the sum.
+  ForgedSignature with_scalars_and_wrong_r(const Bn& u1, const Bn& u2, const Bn& d,
+                                           std::string what) {
+    const ForgedSignature right = with_scalars(u1, u2, d, {});
+    const Bn r(
+        BN_bin2bn(reinterpret_cast<const unsigned char*>(right.signature.data()), 32, nullptr));
+    return finish(add(r, number(1)), u1, u2, right.public_key, std::move(what));
+  }
+
   // A valid signature whose sum has x in [n, p), so that r = x - n. The key's logarithm is
   // nobody's.
   ForgedSignature with_x_over_n(std::string what) {
@@ -145,22 +154,55 @@ class P256Forge {
     BN_sub(x.get(), x.get(), n());
     return with_sum(sum, x, u1, std::move(what));
   }
-  // The same with x as near to p as a point is.
+  // The same with x as near to p, or to what is `distance` below, as a point is.
   ForgedSignature with_x_below_p(std::string what) {
+    return with_x_below_p(number(1), std::move(what));
+  }
+  ForgedSignature with_x_below_p(const Bn& distance, std::string what) {
     Bn x(BN_dup(p()));
-    BN_sub_word(x.get(), 1);
+    BN_sub(x.get(), x.get(), distance.get());
     Point sum = point_with_x(x, BN_sub_word);
     BN_sub(x.get(), x.get(), n());
     return with_sum(sum, x, random_scalar(), std::move(what));
   }
-  // Not valid: r + n is x mod p, but not below p. The smallest such r.
+  // Not valid: r + n is x mod p, but not below p. The smallest such r, or the smallest at some
+  // distance from p - n.
   ForgedSignature with_x_wrapped(std::string what) {
-    Bn x(BN_new());
-    BN_zero(x.get());
+    return with_x_wrapped(number(0), std::move(what));
+  }
+  ForgedSignature with_x_wrapped(const Bn& distance, std::string what) {
+    Bn x(BN_dup(distance.get()));
     Point sum = point_with_x(x, BN_add_word);
     BN_add(x.get(), x.get(), p());
     BN_sub(x.get(), x.get(), n());
     return with_sum(sum, x, random_scalar(), std::move(what));
+  }
+
+  // A valid signature whose sum has so small an x that x + n is below p too. The smallest.
+  ForgedSignature with_small_x(std::string what) {
+    Bn x = number(1);
+    const Point sum = point_with_x(x, BN_add_word);
+    return with_sum(sum, x, random_scalar(), std::move(what));
+  }
+  // A valid signature whose sum has x = n + r, which must be below p and some point's.
+  ForgedSignature with_small_r(const char* hexadecimal_r, std::string what) {
+    BIGNUM* parsed = nullptr;
+    BN_hex2bn(&parsed, hexadecimal_r);
+    const Bn r(parsed);
+    Bn x(BN_dup(n()));
+    BN_add(x.get(), x.get(), r.get());
+    const Point sum = point_with_x(x, BN_add_word);
+    return with_sum(sum, r, random_scalar(), std::move(what));
+  }
+
+  // A valid signature with this s. The key's logarithm is nobody's.
+  ForgedSignature with_s(const Bn& s, std::string what) {
+    const Point sum = times_generator(random_scalar());
+    Bn x(BN_new());
+    EC_POINT_get_affine_coordinates(group_.get(), sum.get(), x.get(), nullptr, context_.get());
+    Bn r(BN_new());
+    BN_nnmod(r.get(), x.get(), n(), context_.get());
+    return with_sum(sum, r, random_scalar(), over(r, s), std::move(what));
   }
 
   // Not valid: u1·G + u2·Q is the infinity.
@@ -191,7 +233,10 @@ class P256Forge {
 
   // Whose verification comes to `sum`, by the key (sum - u1·G)/u2.
   ForgedSignature with_sum(const Point& sum, const Bn& r, const Bn& u1, std::string what) {
-    const Bn u2 = random_scalar();
+    return with_sum(sum, r, u1, random_scalar(), std::move(what));
+  }
+  ForgedSignature with_sum(const Point& sum, const Bn& r, const Bn& u1, const Bn& u2,
+                           std::string what) {
     const Bn over_u2 = over(number(1), u2);
     const Bn minus_u1 = sub(number(0), mul(u1, over_u2));
     Point key(EC_POINT_new(group_.get()));
