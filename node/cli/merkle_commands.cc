@@ -25,7 +25,7 @@ constexpr std::uint64_t kLeavesMax = std::uint64_t{1} << 24;
 
 // Leaves hashed at a time.
 constexpr std::size_t kChunkLeavesMax = 4096;
-constexpr std::size_t kChunkBytesMax = std::size_t{4} << 20;
+constexpr std::size_t kLeafChunkBytesMax = std::size_t{4} << 20;
 
 struct Leaves {
   std::vector<Digest> hashes;
@@ -77,7 +77,7 @@ class LeafReader {
       leaves_.wanted.assign(bytes_.begin() + static_cast<std::ptrdiff_t>(begin), bytes_.end());
     }
     offsets_.push_back(bytes_.size());
-    if (offsets_.size() > kChunkLeavesMax || bytes_.size() > kChunkBytesMax) return flush();
+    if (offsets_.size() > kChunkLeavesMax || bytes_.size() > kLeafChunkBytesMax) return flush();
     return {};
   }
 
@@ -239,7 +239,7 @@ constexpr const char* kLeavesHelp =
     "Leaves, one in hex a line (an empty line is an empty leaf), or - for standard input";
 constexpr const char* kProofHelp = "Proof (JSON), or - for standard input";
 
-constexpr const char* kFooter = R"(
+constexpr const char* kMerkleFooter = R"(
 Exit status:
   0  done, or proven
   1  the proof does not prove it
@@ -252,7 +252,7 @@ CLI::App* add(CLI::App& merkle, const char* name, const char* about, const char*
               Result<int> (*body)(const Options&)) {
   CLI::App* command = merkle.add_subcommand(name, about);
   command->add_option("FILE", options->file, file_help)->type_name("FILE")->required();
-  command->footer(kFooter);
+  command->footer(kMerkleFooter);
   command->callback([options, &exit_code, body] {
     const Result<int> result = body(*options);
     exit_code = result ? *result : report_unchecked(in_option(result.error()), options->json);

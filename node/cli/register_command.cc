@@ -63,7 +63,7 @@ struct Document {
 
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-std::string folder_of(const std::string& path) {
+std::string output_folder(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, slash + 1);
 }
@@ -138,7 +138,7 @@ Result<std::vector<Document>> plan(const Options& options) {
         return make_error(ErrorCode::kInvalidArgument,
                           "would be written twice: register documents of one name apart", output);
       }
-      if (!is_folder(folder_of(output))) {
+      if (!is_folder(output_folder(output))) {
         return make_error(ErrorCode::kNotFound, "cannot be written: there is no such folder",
                           output);
       }
