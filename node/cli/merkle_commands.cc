@@ -101,7 +101,7 @@ class LeafReader {
   std::vector<std::uint64_t> offsets_ = {0};
 };
 
-struct Options {
+struct MerkleOptions {
   std::string file;
   std::uint64_t index = 0;
   std::uint64_t from = 0;
@@ -119,7 +119,7 @@ std::string hex_of(const Digest& digest) {
   return text;
 }
 
-Result<int> print_root(const Options& options) {
+Result<int> print_root(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
   COLOPHON_TRY_ASSIGN(const Leaves leaves, LeafReader(backend, options.file, std::nullopt).read());
   COLOPHON_TRY_ASSIGN(const Digest root, merkle_root(backend, leaves.hashes));
@@ -132,7 +132,7 @@ Result<int> print_root(const Options& options) {
   return kExitOk;
 }
 
-Result<int> prove_inclusion(const Options& options) {
+Result<int> prove_inclusion(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
   COLOPHON_TRY_ASSIGN(Leaves leaves, LeafReader(backend, options.file, options.index).read());
   COLOPHON_TRY_ASSIGN(const MerkleTree tree, MerkleTree::build(backend, std::move(leaves.hashes)));
@@ -147,7 +147,7 @@ Result<int> prove_inclusion(const Options& options) {
   return kExitOk;
 }
 
-Result<int> prove_consistency(const Options& options) {
+Result<int> prove_consistency(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
   COLOPHON_TRY_ASSIGN(Leaves leaves, LeafReader(backend, options.file, std::nullopt).read());
   COLOPHON_TRY_ASSIGN(const MerkleTree tree, MerkleTree::build(backend, std::move(leaves.hashes)));
@@ -203,12 +203,12 @@ int answer(const Result<void>& checked, bool json, const std::string& proven) {
 }
 
 template <class File>
-Result<File> read_proof(const Options& options, Result<File> (*parse)(std::string_view)) {
+Result<File> read_proof(const MerkleOptions& options, Result<File> (*parse)(std::string_view)) {
   COLOPHON_TRY_ASSIGN(const std::string text, read_whole(options.file, kProofFileBytesMax));
   return parse(text);
 }
 
-Result<int> verify_inclusion(const Options& options) {
+Result<int> verify_inclusion(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
   const auto parsed = read_proof(options, &parse_inclusion_proof);
   if (!parsed) return answer(parsed.error(), options.json, {});
@@ -223,7 +223,7 @@ Result<int> verify_inclusion(const Options& options) {
           " leaves with root " + hex_of(file.root));
 }
 
-Result<int> verify_consistency(const Options& options) {
+Result<int> verify_consistency(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
   const auto parsed = read_proof(options, &parse_consistency_proof);
   if (!parsed) return answer(parsed.error(), options.json, {});
@@ -248,8 +248,8 @@ Exit status:
 
 // Adds one subcommand whose status `body` gives.
 CLI::App* add(CLI::App& merkle, const char* name, const char* about, const char* file_help,
-              const std::shared_ptr<Options>& options, int& exit_code,
-              Result<int> (*body)(const Options&)) {
+              const std::shared_ptr<MerkleOptions>& options, int& exit_code,
+              Result<int> (*body)(const MerkleOptions&)) {
   CLI::App* command = merkle.add_subcommand(name, about);
   command->add_option("FILE", options->file, file_help)->type_name("FILE")->required();
   command->footer(kMerkleFooter);
@@ -263,7 +263,7 @@ CLI::App* add(CLI::App& merkle, const char* name, const char* about, const char*
 }  // namespace
 
 void add_merkle_commands(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MerkleOptions>();
   CLI::App* merkle = app.add_subcommand("merkle", "Merkle trees of RFC 9162 with SHA-256");
   merkle->require_subcommand(1);
   CLI::App* root =
