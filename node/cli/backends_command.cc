@@ -31,7 +31,7 @@ void print_text(const std::vector<BackendInfo>& infos) {
   std::cout << "* is what COLOPHON_BACKEND=auto, the default, chooses\n";
 }
 
-void print_json(const std::vector<BackendInfo>& infos) {
+void print_infos_json(const std::vector<BackendInfo>& infos) {
   nlohmann::ordered_json array = nlohmann::ordered_json::array();
   for (const BackendInfo& info : infos) {
     array.push_back({{"name", info.name},
@@ -60,7 +60,7 @@ void add_backends_command(CLI::App& app, int& exit_code) {
       "COLOPHON_BACKEND names none");
   command->callback([json, &exit_code] {
     const std::vector<BackendInfo> infos = list_backends();
-    *json ? print_json(infos) : print_text(infos);
+    *json ? print_infos_json(infos) : print_text(infos);
     const Result<Backend> chosen = Backend::choose();
     exit_code = chosen ? kExitOk : report(chosen.error());
   });

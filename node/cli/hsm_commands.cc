@@ -43,7 +43,7 @@ struct HsmOptions {
 };
 
 // A token's labels are bytes that somebody else chose.
-void print_json(const json& value) {
+void print_json_line(const json& value) {
   std::cout << value.dump(-1, ' ', false, json::error_handler_t::replace) << '\n';
 }
 
@@ -189,7 +189,7 @@ Result<void> list(const HsmOptions& options) {
     }
   }
   if (options.json) {
-    print_json({{"tokens", std::move(all)}});
+    print_json_line({{"tokens", std::move(all)}});
   } else if (tokens.empty()) {
     std::cout << "no token" << (options.uri.empty() ? "" : " matches the URI") << '\n';
   }
@@ -211,7 +211,7 @@ Result<void> keygen(const HsmOptions& options) {
   COLOPHON_TRY_ASSIGN(const hsm::KeyInfo key,
                       hsm::generate_key(uri, options.pin.source(), request));
   if (options.json) {
-    print_json(key_json(key));
+    print_json_line(key_json(key));
   } else {
     std::cout << key.uri << '\n';
   }
@@ -223,9 +223,9 @@ Result<void> public_key(const HsmOptions& options) {
   COLOPHON_TRY_ASSIGN(const hsm::PublicKey key, hsm::read_public_key(uri, options.pin.source()));
   COLOPHON_TRY_ASSIGN(const std::vector<std::uint8_t> der, key.to_spki_der());
   if (options.json) {
-    print_json({{"type", hsm::key_type_name(key.type)},
-                {"public_key", node::hex_encode(key.raw)},
-                {"spki_der", node::hex_encode(der)}});
+    print_json_line({{"type", hsm::key_type_name(key.type)},
+                     {"public_key", node::hex_encode(key.raw)},
+                     {"spki_der", node::hex_encode(der)}});
     return {};
   }
   if (options.format == "hex") return write_output(options.out, node::hex_encode(key.raw) + '\n');
@@ -241,9 +241,9 @@ Result<void> sign(const HsmOptions& options) {
                       hsm::open_signer(options.uri, options.pin.source()));
   COLOPHON_TRY_ASSIGN(const hsm::Signature signature, signer->sign(message));
   if (options.json) {
-    print_json({{"type", hsm::key_type_name(signer->key_type())},
-                {"public_key", node::hex_encode(signer->public_key().raw)},
-                {"signature", node::hex_encode(signature)}});
+    print_json_line({{"type", hsm::key_type_name(signer->key_type())},
+                     {"public_key", node::hex_encode(signer->public_key().raw)},
+                     {"signature", node::hex_encode(signature)}});
     return {};
   }
   if (options.format == "raw") {

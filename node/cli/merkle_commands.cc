@@ -25,7 +25,7 @@ constexpr std::uint64_t kLeavesMax = std::uint64_t{1} << 24;
 
 // Leaves hashed at a time.
 constexpr std::size_t kChunkLeavesMax = 4096;
-constexpr std::size_t kChunkBytesMax = std::size_t{4} << 20;
+constexpr std::size_t kLeafChunkBytesMax = std::size_t{4} << 20;
 
 struct Leaves {
   std::vector<Digest> hashes;
@@ -77,7 +77,7 @@ class LeafReader {
       leaves_.wanted.assign(bytes_.begin() + static_cast<std::ptrdiff_t>(begin), bytes_.end());
     }
     offsets_.push_back(bytes_.size());
-    if (offsets_.size() > kChunkLeavesMax || bytes_.size() > kChunkBytesMax) return flush();
+    if (offsets_.size() > kChunkLeavesMax || bytes_.size() > kLeafChunkBytesMax) return flush();
     return {};
   }
 
@@ -101,7 +101,7 @@ class LeafReader {
   std::vector<std::uint64_t> offsets_ = {0};
 };
 
-struct Options {
+struct MerkleOptions {
   std::string file;
   std::uint64_t index = 0;
   std::uint64_t from = 0;
@@ -119,7 +119,7 @@ std::string hex_of(const Digest& digest) {
   return text;
 }
 
-Result<int> print_root(const Options& options) {
+Result<int> print_root(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
   COLOPHON_TRY_ASSIGN(const Leaves leaves, LeafReader(backend, options.file, std::nullopt).read());
   COLOPHON_TRY_ASSIGN(const Digest root, merkle_root(backend, leaves.hashes));
@@ -132,7 +132,7 @@ Result<int> print_root(const Options& options) {
   return kExitOk;
 }
 
-Result<int> prove_inclusion(const Options& options) {
+Result<int> prove_inclusion(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
   COLOPHON_TRY_ASSIGN(Leaves leaves, LeafReader(backend, options.file, options.index).read());
   COLOPHON_TRY_ASSIGN(const MerkleTree tree, MerkleTree::build(backend, std::move(leaves.hashes)));
@@ -147,7 +147,7 @@ Result<int> prove_inclusion(const Options& options) {
   return kExitOk;
 }
 
-Result<int> prove_consistency(const Options& options) {
+Result<int> prove_consistency(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
   COLOPHON_TRY_ASSIGN(Leaves leaves, LeafReader(backend, options.file, std::nullopt).read());
   COLOPHON_TRY_ASSIGN(const MerkleTree tree, MerkleTree::build(backend, std::move(leaves.hashes)));
@@ -203,12 +203,12 @@ int answer(const Result<void>& checked, bool json, const std::string& proven) {
 }
 
 template <class File>
-Result<File> read_proof(const Options& options, Result<File> (*parse)(std::string_view)) {
+Result<File> read_proof(const MerkleOptions& options, Result<File> (*parse)(std::string_view)) {
   COLOPHON_TRY_ASSIGN(const std::string text, read_whole(options.file, kProofFileBytesMax));
   return parse(text);
 }
 
-Result<int> verify_inclusion(const Options& options) {
+Result<int> verify_inclusion(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
   const auto parsed = read_proof(options, &parse_inclusion_proof);
   if (!parsed) return answer(parsed.error(), options.json, {});
@@ -223,7 +223,7 @@ Result<int> verify_inclusion(const Options& options) {
           " leaves with root " + hex_of(file.root));
 }
 
-Result<int> verify_consistency(const Options& options) {
+Result<int> verify_consistency(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
   const auto parsed = read_proof(options, &parse_consistency_proof);
   if (!parsed) return answer(parsed.error(), options.json, {});
@@ -239,7 +239,7 @@ constexpr const char* kLeavesHelp =
     "Leaves, one in hex a line (an empty line is an empty leaf), or - for standard input";
 constexpr const char* kProofHelp = "Proof (JSON), or - for standard input";
 
-constexpr const char* kFooter = R"(
+constexpr const char* kMerkleFooter = R"(
 Exit status:
   0  done, or proven
   1  the proof does not prove it
@@ -248,11 +248,11 @@ Exit status:
 
 // Adds one subcommand whose status `body` gives.
 CLI::App* add(CLI::App& merkle, const char* name, const char* about, const char* file_help,
-              const std::shared_ptr<Options>& options, int& exit_code,
-              Result<int> (*body)(const Options&)) {
+              const std::shared_ptr<MerkleOptions>& options, int& exit_code,
+              Result<int> (*body)(const MerkleOptions&)) {
   CLI::App* command = merkle.add_subcommand(name, about);
   command->add_option("FILE", options->file, file_help)->type_name("FILE")->required();
-  command->footer(kFooter);
+  command->footer(kMerkleFooter);
   command->callback([options, &exit_code, body] {
     const Result<int> result = body(*options);
     exit_code = result ? *result : report_unchecked(in_option(result.error()), options->json);
@@ -263,7 +263,7 @@ CLI::App* add(CLI::App& merkle, const char* name, const char* about, const char*
 }  // namespace
 
 void add_merkle_commands(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MerkleOptions>();
   CLI::App* merkle = app.add_subcommand("merkle", "Merkle trees of RFC 9162 with SHA-256");
   merkle->require_subcommand(1);
   CLI::App* root =

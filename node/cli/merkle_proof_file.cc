@@ -73,7 +73,7 @@ class ObjectWriter {
 
 // --- Reading -------------------------------------------------------------------------------------
 
-Error bad(std::string_view field, std::string message) {
+Error bad_proof(std::string_view field, std::string message) {
   return make_error(ErrorCode::kMalformed, std::move(message), std::string(field));
 }
 
@@ -85,19 +85,19 @@ class ObjectReader {
     COLOPHON_TRY_ASSIGN(auto members, parse_flat_object(text, kProofHashesMax));
     for (const FlatMember& member : members) {
       if (std::find(names.begin(), names.end(), member.name) == names.end()) {
-        return bad(member.name, "is unknown: remove it");
+        return bad_proof(member.name, "is unknown: remove it");
       }
     }
     ObjectReader reader(std::move(members));
     for (const std::string_view name : names) {
-      if (reader.find(name) == nullptr) return bad(name, "is missing");
+      if (reader.find(name) == nullptr) return bad_proof(name, "is missing");
     }
     return reader;
   }
 
   [[nodiscard]] Result<void> hash_name() const {
     COLOPHON_TRY_ASSIGN(const FlatMember* member, typed("hash", FlatMember::Type::kText));
-    if (member->text != kHashName) return bad("hash", "must be \"sha256\"");
+    if (member->text != kHashName) return bad_proof("hash", "must be \"sha256\"");
     return {};
   }
 
@@ -149,13 +149,13 @@ class ObjectReader {
     if (member->type == type) return member;
     switch (type) {
       case FlatMember::Type::kText:
-        return bad(name, "must be a string");
+        return bad_proof(name, "must be a string");
       case FlatMember::Type::kNumber:
-        return bad(name, "must be an unsigned integer");
+        return bad_proof(name, "must be an unsigned integer");
       case FlatMember::Type::kTexts:
         break;
     }
-    return bad(name, "must be an array of strings");
+    return bad_proof(name, "must be an array of strings");
   }
 
   [[nodiscard]] static Result<Digest> to_digest(std::string_view name, std::string_view text) {
@@ -163,7 +163,7 @@ class ObjectReader {
     COLOPHON_TRY(append_hex(text, name, bytes));
     Digest digest;
     if (bytes.size() != digest.size()) {
-      return bad(name, "a SHA-256 hash has 32 bytes, not " + std::to_string(bytes.size()));
+      return bad_proof(name, "a SHA-256 hash has 32 bytes, not " + std::to_string(bytes.size()));
     }
     std::copy(bytes.begin(), bytes.end(), digest.begin());
     return digest;

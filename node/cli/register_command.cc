@@ -37,7 +37,7 @@ using nlohmann::json;
 // Documents sent in one request: far under the API's limits, and a lost reply leaves few in doubt.
 constexpr std::size_t kBatch = 1000;
 
-struct Options {
+struct RegisterOptions {
   NodeOptions node;
   SigningOptions signing;
   std::vector<std::string> files;
@@ -63,7 +63,7 @@ struct Document {
 
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-std::string folder_of(const std::string& path) {
+std::string output_folder(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, slash + 1);
 }
@@ -89,7 +89,7 @@ std::string default_title(const std::string& path) {
 }
 
 // Where an output of `document` goes: into `out` if that is a folder, else `out` itself.
-Result<std::string> output_path(const Options& options, const std::string& out,
+Result<std::string> output_path(const RegisterOptions& options, const std::string& out,
                                 const std::string& document, const char* suffix,
                                 const char* option) {
   if (is_folder(out)) return (out.ends_with('/') ? out : out + "/") + base_name(document) + suffix;
@@ -100,7 +100,7 @@ Result<std::string> output_path(const Options& options, const std::string& out,
   return out;
 }
 
-Result<std::vector<Document>> plan(const Options& options) {
+Result<std::vector<Document>> plan(const RegisterOptions& options) {
   if (options.is_private && options.salt_out.empty()) {
     return make_error(ErrorCode::kInvalidArgument,
                       "is needed with --private: without its salt nobody can ever show that the "
@@ -138,7 +138,7 @@ Result<std::vector<Document>> plan(const Options& options) {
         return make_error(ErrorCode::kInvalidArgument,
                           "would be written twice: register documents of one name apart", output);
       }
-      if (!is_folder(folder_of(output))) {
+      if (!is_folder(output_folder(output))) {
         return make_error(ErrorCode::kNotFound, "cannot be written: there is no such folder",
                           output);
       }
@@ -182,7 +182,7 @@ Result<void> commit(Document& document) {
                     Overwrite::kRefuse);
 }
 
-Result<SigningSession::Signed> sign(SigningSession& session, const Options& options,
+Result<SigningSession::Signed> sign(SigningSession& session, const RegisterOptions& options,
                                     const Document& document) {
   node::proto::RegistryCall call;
   node::proto::Register& request = *call.mutable_register_();
@@ -195,9 +195,9 @@ Result<SigningSession::Signed> sign(SigningSession& session, const Options& opti
 }
 
 // That the log under `checkpoint` holds the event of this document: not the node's word, its proof.
-Result<void> check_logged(NodeSession& session, const Options& options, const Document& document,
-                          const node::Checkpoint& checkpoint, std::uint64_t index,
-                          const std::string& record_id) {
+Result<void> check_logged(NodeSession& session, const RegisterOptions& options,
+                          const Document& document, const node::Checkpoint& checkpoint,
+                          std::uint64_t index, const std::string& record_id) {
   COLOPHON_TRY_ASSIGN(const json proof, session.inclusion(index, checkpoint));
   const auto leaf = node::hex_decode(proof.at("leaf").get<std::string>());
   COLOPHON_TRY_ASSIGN(const json event, node::event_json(leaf.value_or(node::Der{})));
@@ -215,7 +215,7 @@ Result<void> check_logged(NodeSession& session, const Options& options, const Do
                     document.path);
 }
 
-json summary(const Options& options, const Document& document, const json& receipt) {
+json summary(const RegisterOptions& options, const Document& document, const json& receipt) {
   json line = {{"file", document.path},
                {"title", document.title},
                {"type", options.type},
@@ -251,8 +251,9 @@ void print_summary(const json& line) {
 }
 
 // What comes after the registration itself: the check of the log, and the certificate.
-Result<void> secure(SigningSession& session, const Options& options, const Document& document,
-                    const json& receipt, const Result<NodeSession::SignedCheckpoint>& checkpoint) {
+Result<void> secure(SigningSession& session, const RegisterOptions& options,
+                    const Document& document, const json& receipt,
+                    const Result<NodeSession::SignedCheckpoint>& checkpoint) {
   if (!checkpoint) return checkpoint.error();
   const auto record = receipt.at("subjects").at(0).get<std::string>();
   COLOPHON_TRY(parse_id(record, "subjects"));
@@ -266,7 +267,7 @@ Result<void> secure(SigningSession& session, const Options& options, const Docum
 }
 
 // Prints one document's result and returns its exit status.
-int finish(SigningSession& session, const Options& options, const Document& document,
+int finish(SigningSession& session, const RegisterOptions& options, const Document& document,
            const node::Client::Outcome& outcome,
            const Result<NodeSession::SignedCheckpoint>& checkpoint) {
   Result<void> secured;
@@ -295,7 +296,8 @@ void remove_salts(std::span<const Document> documents) {
   }
 }
 
-Result<std::vector<node::Client::Outcome>> submit(SigningSession& session, const Options& options,
+Result<std::vector<node::Client::Outcome>> submit(SigningSession& session,
+                                                  const RegisterOptions& options,
                                                   std::span<Document> documents) {
   std::vector<std::string> transactions;
   std::vector<Digest> ids;
@@ -308,7 +310,7 @@ Result<std::vector<node::Client::Outcome>> submit(SigningSession& session, const
 }
 
 // Returns the exit status of the first document that failed.
-Result<int> register_batch(SigningSession& session, const Options& options,
+Result<int> register_batch(SigningSession& session, const RegisterOptions& options,
                            std::span<Document> documents, ProgressLine& progress) {
   for (std::size_t i = 0; options.is_private && i < documents.size(); ++i) {
     if (Result<void> committed = commit(documents[i]); !committed) {
@@ -335,7 +337,7 @@ Result<int> register_batch(SigningSession& session, const Options& options,
   return status;
 }
 
-Result<int> register_documents(const Options& options) {
+Result<int> register_documents(const RegisterOptions& options) {
   COLOPHON_TRY_ASSIGN(std::vector<Document> documents, plan(options));
   COLOPHON_TRY(hash_all(documents));
   COLOPHON_TRY_ASSIGN(SigningSession session, SigningSession::open(options.node, options.signing));
@@ -356,7 +358,7 @@ Result<int> register_documents(const Options& options) {
 }  // namespace
 
 void add_register_command(CLI::App& app, int& exit_code) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<RegisterOptions>();
   CLI::App* command = app.add_subcommand(
       "register", "Register documents: works and rights of the organization whose key signs");
   add_node_options(*command, options->node);

@@ -164,7 +164,7 @@ Result<int> verify_file(const std::string& path, const std::string& backend_name
   return VerifyRun(*backend, std::move(reader)).run();
 }
 
-constexpr const char* kFooter = R"(
+constexpr const char* kVerifySignaturesFooter = R"(
 Each line is one JSON object:
   {"scheme":"ecdsa-p256-sha256|ecdsa-secp256k1-sha256|ed25519|sm2-sm3",
    "public_key":HEX, "message":HEX | "digest":HEX, "signature":HEX,
@@ -195,7 +195,7 @@ void add_verify_command(CLI::App& app, int& exit_code) {
       ->add_option("--backend", options->backend,
                    "Backend to use instead of what COLOPHON_BACKEND says")
       ->type_name("NAME");
-  command->footer(kFooter);
+  command->footer(kVerifySignaturesFooter);
   command->callback([options, &exit_code] {
     const Result<int> result = verify_file(options->file, options->backend);
     exit_code = result ? *result : report_unchecked(result.error());

@@ -29,6 +29,15 @@
 
 namespace colophon::node::test {
 
+// Short names for what the tests expect.
+inline constexpr auto kMalformed = ErrorCode::kMalformed;
+inline constexpr auto kDenied = ErrorCode::kPermissionDenied;
+inline constexpr auto kExists = ErrorCode::kAlreadyExists;
+inline constexpr auto kExpired = ErrorCode::kExpired;
+inline constexpr auto kInvalid = ErrorCode::kInvalidArgument;
+inline constexpr auto kLimitExceeded = ErrorCode::kLimitExceeded;
+inline constexpr auto kBadSignature = ErrorCode::kInvalidSignature;
+
 // What refused a transaction.
 struct Refusal {
   ErrorCode code = ErrorCode::kInternal;

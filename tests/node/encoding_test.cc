@@ -26,11 +26,10 @@
 namespace colophon::node {
 namespace {
 
+using test::kMalformed;
 using test::must;
 using test::Refusal;
 using test::refusal;
-
-constexpr auto kMalformed = ErrorCode::kMalformed;
 
 std::vector<std::uint64_t> numbers_around_every_power_of_two() {
   std::vector<std::uint64_t> numbers{0, std::numeric_limits<std::uint64_t>::max()};

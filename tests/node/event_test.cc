@@ -22,11 +22,10 @@ namespace colophon::node {
 namespace {
 
 using Json = nlohmann::json;
+using test::kMalformed;
 using test::must;
 using test::Refusal;
 using test::refusal;
-
-constexpr auto kMalformed = ErrorCode::kMalformed;
 
 // One event of each type there is, as a chain makes them.
 const std::vector<std::string>& leaves() {

@@ -15,11 +15,10 @@ namespace colophon::node {
 namespace {
 
 using Json = nlohmann::json;
+using test::kMalformed;
 using test::must;
 using test::Refusal;
 using test::refusal;
-
-constexpr auto kMalformed = ErrorCode::kMalformed;
 
 Genesis example(Scheme scheme = Scheme::kEcdsaP256Sha256) {
   Genesis genesis;

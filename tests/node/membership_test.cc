@@ -21,6 +21,11 @@ namespace {
 using test::Chain;
 using test::enrol_member;
 using test::enrol_organization;
+using test::kBadSignature;
+using test::kDenied;
+using test::kExists;
+using test::kExpired;
+using test::kMalformed;
 using test::member_key_id;
 using test::MemorySigner;
 using test::must;
@@ -29,12 +34,6 @@ using test::refusal;
 using test::revoke_member;
 using test::succeeded;
 using test::TestOrganization;
-
-constexpr auto kMalformed = ErrorCode::kMalformed;
-constexpr auto kDenied = ErrorCode::kPermissionDenied;
-constexpr auto kExists = ErrorCode::kAlreadyExists;
-constexpr auto kExpired = ErrorCode::kExpired;
-constexpr auto kBadSignature = ErrorCode::kInvalidSignature;
 
 // Two organizations, of one kind of CA each, and keys that belong to nobody yet.
 class MembershipTest : public ::testing::Test {

@@ -17,6 +17,10 @@ namespace colophon::node {
 namespace {
 
 using test::Chain;
+using test::kDenied;
+using test::kExists;
+using test::kInvalid;
+using test::kMalformed;
 using test::MemorySigner;
 using test::Refusal;
 using test::refusal;
@@ -26,11 +30,6 @@ using test::sha256;
 using test::succeeded;
 using test::TestOrganization;
 using test::transfer;
-
-constexpr auto kMalformed = ErrorCode::kMalformed;
-constexpr auto kDenied = ErrorCode::kPermissionDenied;
-constexpr auto kExists = ErrorCode::kAlreadyExists;
-constexpr auto kInvalid = ErrorCode::kInvalidArgument;
 
 // Two organizations with members; eve is nobody's.
 class RegistryTest : public ::testing::Test {

@@ -24,6 +24,8 @@ namespace colophon::node {
 namespace {
 
 using test::Chain;
+using test::kExists;
+using test::kExpired;
 using test::MapState;
 using test::MemorySigner;
 using test::must;
@@ -33,9 +35,6 @@ using test::register_document;
 using test::sha256;
 using test::succeeded;
 using test::TestOrganization;
-
-constexpr auto kExists = ErrorCode::kAlreadyExists;
-constexpr auto kExpired = ErrorCode::kExpired;
 
 // --- the overlay ---------------------------------------------------------------------------------
 

@@ -24,14 +24,14 @@ namespace colophon::node {
 namespace {
 
 using test::kChainId;
+using test::kLimitExceeded;
+using test::kMalformed;
 using test::MemorySigner;
 using test::must;
 using test::Refusal;
 using test::refusal;
 
 constexpr std::uint64_t kNow = 1'790'000'000'000;
-constexpr auto kMalformed = ErrorCode::kMalformed;
-constexpr auto kLimitExceeded = ErrorCode::kLimitExceeded;
 
 // One field of a message, byte for byte as it goes on the wire.
 struct Field {
