@@ -76,6 +76,8 @@ class SoloNode final : public Node {
     for (const BackendInfo& info : choice.passed_over) {
       if (!idle_gpu_) idle_gpu_ = info.device;
     }
+    if (idle_gpu_)
+      idle_gpu_->in_use = false;  // it may be open, but nothing of this node's is on it
     if (config_.log) {
       const Head head = store().head();
       config_.log("INFO", "chain " + genesis_.chain_id + " at height " +
@@ -271,7 +273,7 @@ class SoloNode final : public Node {
   Environment environment_;
   const Backend backend_;
   GpuWatch gpu_watch_;
-  std::optional<DeviceInfo> idle_gpu_;  // which could not be taken into use at start
+  std::optional<DeviceInfo> idle_gpu_;  // which auto passed over at start
   Metrics metrics_;
   std::shared_mutex submitting_;  // shared: a submit() call runs
   // Destroyed in reverse: the ordering drains into the ledger, then the store closes.

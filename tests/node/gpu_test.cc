@@ -162,7 +162,6 @@ TEST_F(NodeOnGpu, MoreTableMemoryThanTheCardHasIsAnErrorAndUnderAutoTheCpuServes
   EXPECT_EQ(told.size(), 1U);
   submit_all(node, consortium_.founding());
   EXPECT_EQ(sample(node, "colophon_gpu_in_use"), 0U);
-  EXPECT_EQ(sample(node, "colophon_gpu_fallback_signatures_total"), 0U);
 
   // What the card has room for, it gets; a CPU that was asked for is nothing to be told of.
   opened = Result<std::unique_ptr<Node>>(std::unique_ptr<Node>());
