@@ -64,11 +64,13 @@ std::optional<int> device_of(std::string_view name) {
   return device;
 }
 
-Result<const BackendImplementation*> choose_built_in(std::string_view name) {
+Result<const BackendImplementation*> choose_built_in(std::string_view name,
+                                                     std::size_t table_memory,
+                                                     std::vector<BackendInfo>* passed_over) {
   const std::optional<int> device = device_of(name);
 #if COLOPHON_CUDA
   if (device == 0) name = kCuda;
-  if (device.value_or(0) != 0) return gpu_backends(*device).choose(name);
+  if (device.value_or(0) != 0) return gpu_backends(*device).choose(name, table_memory);
 #else
   if (device || name == kCuda) {
     return make_error(
@@ -78,7 +80,23 @@ Result<const BackendImplementation*> choose_built_in(std::string_view name) {
         kField);
   }
 #endif
-  return built_in_backends().choose(name);
+  return built_in_backends().choose(name, table_memory, passed_over);
+}
+
+Result<void> check_table_memory(std::size_t bytes) {
+  if (bytes >= kTableMemoryMin) return {};
+  return make_error(ErrorCode::kInvalidArgument,
+                    "table_memory is " + std::to_string(bytes) + " bytes, must be at least " +
+                        std::to_string(kTableMemoryMin),
+                    "table_memory");
+}
+
+// Where nobody installed a driver, nobody wonders that there is no GPU.
+void forget_missing_gpu([[maybe_unused]] BackendInfo& info) {
+#if COLOPHON_CUDA
+  int driver = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) info.device.reset();
+#endif
 }
 
 }  // namespace
@@ -121,18 +139,29 @@ const BackendList::Entry* BackendList::best() const {
   return nullptr;
 }
 
-Result<const BackendImplementation*> BackendList::choose(std::string_view name) const {
+Result<const BackendImplementation*> BackendList::choose(
+    std::string_view name, std::size_t table_memory, std::vector<BackendInfo>* passed_over) const {
+  const auto usable = [&](const Entry& entry) -> Result<const BackendImplementation*> {
+    if (const auto& fault = fault_of(entry)) return *fault;
+    if (table_memory != 0) COLOPHON_TRY(entry.implementation->set_table_memory_max(table_memory));
+    return entry.implementation;
+  };
   if (name == kAuto) {
-    if (const Entry* entry = best()) return entry->implementation;
     std::string reasons;
-    for (const auto& entry : entries_) reasons += "; " + fault_of(*entry)->message;
+    for (const auto& entry : entries_) {
+      auto chosen = usable(*entry);
+      if (chosen) return chosen;
+      reasons += "; " + chosen.error().message;
+      if (passed_over == nullptr) continue;
+      passed_over->push_back(info_of(*entry));
+      passed_over->back().reason = chosen.error().message;
+    }
     return make_error(ErrorCode::kInternal, "no backend can be used" + reasons, kField);
   }
   std::string names(kAuto);
   for (const auto& entry : entries_) {
     if (entry->implementation->name() == name) {
-      if (const auto& fault = fault_of(*entry)) return *fault;
-      return entry->implementation;
+      return usable(*entry);
     }
     names += ", ";
     names += entry->implementation->name();
@@ -142,33 +171,49 @@ Result<const BackendImplementation*> BackendList::choose(std::string_view name) 
                     kField);
 }
 
+BackendInfo BackendList::info_of(const Entry& entry) {
+  const auto& fault = fault_of(entry);
+  BackendInfo info;
+  info.name = entry.implementation->name();
+  info.description = entry.implementation->description();
+  info.supported = !fault || fault->code != ErrorCode::kUnsupported;
+  info.self_test_passed = !fault;
+  info.tables = entry.implementation->table_memory();
+  info.device = entry.implementation->device();
+  if (info.device) forget_missing_gpu(info);
+  if (fault) info.reason = fault->message;
+  return info;
+}
+
 std::vector<BackendInfo> BackendList::list() const {
   std::vector<BackendInfo> infos;
   const Entry* chosen = best();
   for (const auto& entry : entries_) {
-    const auto& fault = fault_of(*entry);
-    BackendInfo info;
-    info.name = entry->implementation->name();
-    info.description = entry->implementation->description();
-    info.supported = !fault || fault->code != ErrorCode::kUnsupported;
-    info.self_test_passed = !fault;
-    info.chosen_by_auto = entry.get() == chosen;
-    info.tables = entry->implementation->table_memory();
-    info.device = entry->implementation->device();
-    if (fault) info.reason = fault->message;
-    infos.push_back(std::move(info));
+    infos.push_back(info_of(*entry));
+    infos.back().chosen_by_auto = entry.get() == chosen;
   }
   return infos;
 }
 
 Result<Backend> Backend::choose(std::string_view name) {
+  COLOPHON_TRY_ASSIGN(const BackendChoice choice, choose(name, 0));
+  return choice.backend;
+}
+
+Result<BackendChoice> Backend::choose(std::string_view name, std::size_t table_memory) {
+  if (table_memory != 0) COLOPHON_TRY(check_table_memory(table_memory));
   const std::string variable(kBackendVariable);
   const char* const from_environment = name.empty() ? std::getenv(variable.c_str()) : nullptr;
   if (from_environment != nullptr) name = from_environment;
-  auto implementation = choose_built_in(name.empty() ? kAuto : name);
-  if (implementation) return Backend(**implementation);
+  const bool by_auto = name.empty() || name == kAuto;
+  std::vector<BackendInfo> passed_over;
+  auto implementation =
+      choose_built_in(by_auto ? kAuto : name, table_memory, by_auto ? &passed_over : nullptr);
+  if (implementation) {
+    return BackendChoice{Backend(**implementation), by_auto, std::move(passed_over)};
+  }
   Error error = std::move(implementation).error();
-  if (!name.empty() && from_environment != nullptr) {
+  if (!name.empty() && from_environment != nullptr && error.field == kField) {
     error.message = variable + ": " + error.message;
     error.field = variable;
   }
@@ -178,12 +223,7 @@ Result<Backend> Backend::choose(std::string_view name) {
 std::string_view Backend::name() const noexcept { return impl_->name(); }
 
 Result<void> Backend::set_table_memory_max(std::size_t bytes) const {
-  if (bytes < kTableMemoryMin) {
-    return make_error(ErrorCode::kInvalidArgument,
-                      "table_memory is " + std::to_string(bytes) + " bytes, must be at least " +
-                          std::to_string(kTableMemoryMin),
-                      "table_memory");
-  }
+  COLOPHON_TRY(check_table_memory(bytes));
   return impl_->set_table_memory_max(bytes);
 }
 

@@ -114,7 +114,10 @@ class BackendList {
   // In order of preference. The implementations outlive the list.
   explicit BackendList(const std::vector<const BackendImplementation*>& implementations);
 
-  [[nodiscard]] Result<const BackendImplementation*> choose(std::string_view name) const;
+  // As Backend::choose, by name alone.
+  [[nodiscard]] Result<const BackendImplementation*> choose(
+      std::string_view name, std::size_t table_memory = 0,
+      std::vector<BackendInfo>* passed_over = nullptr) const;
   [[nodiscard]] std::vector<BackendInfo> list() const;
 
  private:
@@ -125,6 +128,7 @@ class BackendList {
   };
 
   [[nodiscard]] static const std::optional<Error>& fault_of(const Entry& entry);
+  [[nodiscard]] static BackendInfo info_of(const Entry& entry);
   [[nodiscard]] const Entry* best() const;
 
   std::vector<std::unique_ptr<Entry>> entries_;

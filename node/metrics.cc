@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/metrics.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <string_view>
@@ -29,6 +30,34 @@ void metric(std::string& out, std::string_view name, std::string_view help, std:
             std::uint64_t value) {
   header(out, name, help, type);
   sample(out, name, value);
+}
+
+// As it may stand between the quotes of a label without an escape.
+std::string label_value(std::string text) {
+  const auto needs_escape = [](char c) { return c == '"' || c == '\\' || c == '\n'; };
+  std::replace_if(text.begin(), text.end(), needs_escape, '?');
+  return text;
+}
+
+void render_gpu(std::string& out, const DeviceInfo& gpu) {
+  const std::string device = "{device=\"" + std::to_string(gpu.index) + "\"";
+  const auto one = [&](std::string_view name, std::string_view help, std::string_view type,
+                       std::uint64_t value, const std::string& labels = {}) {
+    header(out, name, help, type);
+    sample(out, std::string(name) + device + labels + "}", value);
+  };
+  one("colophon_gpu_info", "Always 1; the labels say which GPU it is.", "gauge", 1,
+      ",name=\"" + label_value(gpu.name) + "\",compute_capability=\"" +
+          label_value(gpu.compute_capability) + "\",driver=\"" + label_value(gpu.driver) + "\"");
+  one("colophon_gpu_in_use", "1 while the GPU verifies, 0 while the CPU does it in its place.",
+      "gauge", gpu.in_use ? 1 : 0);
+  one("colophon_gpu_memory_bytes", "Memory of the GPU.", "gauge", gpu.memory_bytes);
+  one("colophon_gpu_faults_total", "Failures of the GPU since start.", "counter", gpu.faults);
+  one("colophon_gpu_signatures_total", "Signatures verified on the GPU since start.", "counter",
+      gpu.signatures);
+  one("colophon_gpu_fallback_signatures_total",
+      "Signatures verified on the CPU in the GPU's place since start.", "counter",
+      gpu.signatures_on_cpu);
 }
 
 }  // namespace
@@ -78,6 +107,7 @@ std::string Metrics::render(const Gauges& gauges) const {
   table_gauge("colophon_key_tables_bytes", "Memory in use by these tables.", gauges.tables.bytes);
   table_gauge("colophon_key_tables_bytes_max", "Limit of that memory; 0: no tables are kept.",
               gauges.tables.bytes_max);
+  if (gauges.gpu) render_gpu(out, *gauges.gpu);
   metric(out, "colophon_transactions_committed_total", "Transactions made durable since start.",
          "counter", committed_);
   header(out, "colophon_transactions_refused_total", "Transactions refused since start, by reason.",

@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "colophon/backend.hpp"
@@ -37,7 +38,8 @@ struct Gauges {
   bool accepting = true;
   std::string backend;
   std::string ordering;
-  TableMemory tables;  // of the backend
+  TableMemory tables;             // of the backend
+  std::optional<DeviceInfo> gpu;  // in use, or what should be
 };
 
 class Metrics {

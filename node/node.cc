@@ -3,14 +3,18 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "colophon/merkle.hpp"
 #include "node/big_endian.h"
 #include "node/bytes.h"
 #include "node/contracts/membership/membership.h"
 #include "node/contracts/registry/registry.h"
+#include "node/gpu_watch.h"
 #include "node/hex.h"
 #include "node/intake.h"
 #include "node/ledger.h"
@@ -50,7 +54,11 @@ class SoloNode final : public Node {
  public:
   SoloNode(const NodeConfig& config, const Genesis& genesis, Environment environment,
            const Backend& backend)
-      : config_(config), genesis_(genesis), environment_(environment), backend_(backend) {}
+      : config_(config),
+        genesis_(genesis),
+        environment_(environment),
+        backend_(backend),
+        gpu_watch_(backend, config.log) {}
 
   ~SoloNode() override {
     if (ordering_) ordering_->stop();
@@ -59,18 +67,23 @@ class SoloNode final : public Node {
   SoloNode(const SoloNode&) = delete;
   SoloNode& operator=(const SoloNode&) = delete;
 
-  Result<void> start(std::unique_ptr<hsm::Signer> signer) {
+  Result<void> start(std::unique_ptr<hsm::Signer> signer, const BackendChoice& choice) {
     COLOPHON_TRY_ASSIGN(ledger_, Ledger::open(config_, genesis_, backend_, environment_,
                                               std::move(signer), metrics_));
     COLOPHON_TRY_ASSIGN(intake_, Intake::create(genesis_, backend_, ledger_->store(),
                                                 environment_.clock, metrics_));
     ordering_ = std::make_unique<SoloOrdering>(config_, *ledger_, environment_.clock);
+    for (const BackendInfo& info : choice.passed_over) {
+      if (!idle_gpu_) idle_gpu_ = info.device;
+    }
+    if (idle_gpu_)
+      idle_gpu_->in_use = false;  // it may be open, but nothing of this node's is on it
     if (config_.log) {
       const Head head = store().head();
       config_.log("INFO", "chain " + genesis_.chain_id + " at height " +
                               std::to_string(head.height) + ", " + std::to_string(head.log_size) +
                               " events, backend " + std::string(backend_.name()));
-      log_backend();
+      log_backend(choice);
       config_.log("WARN",
                   "ordering solo: one machine decides and stores alone; it tolerates no fault of "
                   "this machine, so keep backups");
@@ -82,6 +95,7 @@ class SoloNode final : public Node {
     const std::shared_lock submitting(submitting_);
     std::vector<Result<Receipt>> results;
     std::vector<Intake::Accepted> accepted = intake_->check(transactions, results);
+    gpu_watch_.look();
     std::vector<OrderedTransaction> ordered;
     std::vector<Result<Receipt>*> slots;
     ordered.reserve(accepted.size());
@@ -220,29 +234,26 @@ class SoloNode final : public Node {
 
   std::string metrics() const override {
     const NodeStatus now = status();
+    const std::optional<DeviceInfo> gpu = backend_.device();
     return metrics_.render(Gauges{now.height, now.log_size, ordering_->queue_depth(), now.accepting,
-                                  now.backend, now.ordering, backend_.table_memory()});
+                                  now.backend, now.ordering, backend_.table_memory(),
+                                  gpu ? gpu : idle_gpu_});
   }
 
  private:
   const Store& store() const { return ledger_->store(); }
 
   // Which backend it is and why, so that nobody wonders where the speed is.
-  void log_backend() const {
-    const std::vector<BackendInfo> infos = list_backends();  // the better ones first
-    const auto preferred = std::ranges::find_if(infos, &BackendInfo::chosen_by_auto);
-    std::string line = "backend " + std::string(backend_.name());
-    if (preferred == infos.end() || preferred->name == backend_.name()) {
-      line += " is the best that this machine can use";
-    } else {
-      line += " was asked for; auto would choose " + preferred->name;
-    }
+  void log_backend(const BackendChoice& choice) const {
+    std::string line = "backend " + std::string(backend_.name()) +
+                       (choice.by_auto ? " is the best that this machine can use"
+                                       : " was asked for, not chosen by auto");
     if (const TableMemory tables = backend_.table_memory(); tables.bytes_max != 0) {
       line += "; its tables of keys take at most " + std::to_string(tables.bytes_max) + " bytes";
     }
     config_.log("INFO", line);
-    for (auto info = infos.begin(); info != preferred; ++info) {
-      config_.log(info->supported ? "WARN" : "INFO", info->reason);
+    for (const BackendInfo& info : choice.passed_over) {
+      config_.log(info.supported || info.device ? "WARN" : "INFO", info.reason);
     }
   }
 
@@ -261,6 +272,8 @@ class SoloNode final : public Node {
   const Genesis genesis_;
   Environment environment_;
   const Backend backend_;
+  GpuWatch gpu_watch_;
+  std::optional<DeviceInfo> idle_gpu_;  // which auto passed over at start
   Metrics metrics_;
   std::shared_mutex submitting_;  // shared: a submit() call runs
   // Destroyed in reverse: the ordering drains into the ledger, then the store closes.
@@ -276,10 +289,10 @@ Result<std::unique_ptr<Node>> Node::open(const NodeConfig& config, const Genesis
                                          std::unique_ptr<hsm::Signer> signer) {
   COLOPHON_TRY(check_config(config));
   COLOPHON_TRY(check_chain_id(genesis.chain_id));
-  COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose(config.backend));
-  if (config.table_memory != 0) COLOPHON_TRY(backend.set_table_memory_max(config.table_memory));
-  auto node = std::make_unique<SoloNode>(config, genesis, environment, backend);
-  COLOPHON_TRY(node->start(std::move(signer)));
+  COLOPHON_TRY_ASSIGN(const BackendChoice choice,
+                      Backend::choose(config.backend, config.table_memory));
+  auto node = std::make_unique<SoloNode>(config, genesis, environment, choice.backend);
+  COLOPHON_TRY(node->start(std::move(signer), choice));
   return std::unique_ptr<Node>(std::move(node));
 }
 

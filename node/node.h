@@ -28,8 +28,8 @@ struct NodeConfig {
   std::uint32_t block_deadline_ms = 20;  // a block closes this long after its first transaction
   std::uint32_t queue_transactions_max = 65536;  // beyond it submit() says kUnavailable
   std::string backend;                           // as Backend::choose
-  // Bytes for the backend's tables of keys, as Backend::set_table_memory_max; 0: what it has by
-  // itself. It is the backend's, so the last node opened in a process decides.
+  // Bytes for the backend's tables of keys, as Backend::choose; 0: what it has by itself. It is the
+  // backend's, so the last node opened in a process decides.
   std::uint64_t table_memory = 0;
   // Called with what an operator should read, from any thread; empty: nobody is. Levels: "INFO",
   // "WARN", "ERROR".

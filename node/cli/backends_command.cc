@@ -3,6 +3,7 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,14 +13,27 @@
 namespace colophon::cli {
 namespace {
 
+void print_device(const DeviceInfo& device) {
+  std::cout << "    GPU " << device.index << ": " << printable(device.name)
+            << ", compute capability " << device.compute_capability << ", driver for CUDA "
+            << device.driver << ", " << device.memory_free << " of " << device.memory_bytes
+            << " bytes were free\n    " << (device.in_use ? "in use" : "not in use")
+            << "; signatures: " << device.signatures << " on it, " << device.signatures_on_cpu
+            << " on the CPU in its place; faults: " << device.faults;
+  if (device.faults != 0) std::cout << ", the last: " << printable(device.last_fault);
+  std::cout << '\n';
+}
+
 void print_text(const std::vector<BackendInfo>& infos) {
   for (const BackendInfo& info : infos) {
     std::cout << (info.chosen_by_auto ? "* " : "  ") << info.name << "  " << info.description;
     if (!info.self_test_passed) {
       std::cout << "\n    " << info.reason << '\n';
-      continue;
+    } else {
+      std::cout << ", self-test passed\n";
     }
-    std::cout << ", self-test passed\n";
+    if (info.device && !info.device->name.empty()) print_device(*info.device);
+    if (!info.self_test_passed) continue;
     const TableMemory& tables = info.tables;
     if (tables.bytes_max == 0) {
       std::cout << "    keeps no tables of keys\n";
@@ -29,6 +43,21 @@ void print_text(const std::vector<BackendInfo>& infos) {
     }
   }
   std::cout << "* is what COLOPHON_BACKEND=auto, the default, chooses\n";
+}
+
+nlohmann::ordered_json device_json(const std::optional<DeviceInfo>& device) {
+  if (!device) return nullptr;
+  return {{"index", device->index},
+          {"name", device->name},
+          {"compute_capability", device->compute_capability},
+          {"driver", device->driver},
+          {"memory_bytes", device->memory_bytes},
+          {"memory_free", device->memory_free},
+          {"in_use", device->in_use},
+          {"signatures", device->signatures},
+          {"signatures_on_cpu", device->signatures_on_cpu},
+          {"faults", device->faults},
+          {"last_fault", device->last_fault}};
 }
 
 void print_infos_json(const std::vector<BackendInfo>& infos) {
@@ -43,7 +72,8 @@ void print_infos_json(const std::vector<BackendInfo>& infos) {
                      {"table_memory",
                       {{"bytes", info.tables.bytes},
                        {"bytes_max", info.tables.bytes_max},
-                       {"tables", info.tables.tables}}}});
+                       {"tables", info.tables.tables}}},
+                     {"device", device_json(info.device)}});
   }
   std::cout << array.dump(2) << '\n';
 }

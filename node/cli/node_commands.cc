@@ -178,10 +178,12 @@ node::NodeConfig config_of(const ChainDirectory& chain) {
 
 // Asked before the token is: what node.json names wrongly should not cost a PIN.
 Result<void> check_backend(const node::NodeConfig& config) {
-  auto backend = Backend::choose(config.backend);
+  auto backend = Backend::choose(config.backend, config.table_memory);
   if (backend) return {};
   Error error = std::move(backend).error();
-  if (!config.backend.empty()) {
+  if (error.field == "table_memory") {
+    error.message = "the member table_memory of node.json: " + error.message;
+  } else if (!config.backend.empty()) {
     error.message = "the member backend of node.json: " + error.message;
   }
   return error;

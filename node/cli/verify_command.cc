@@ -3,6 +3,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -77,13 +78,15 @@ class VerifyRun {
   VerifyRun(Backend backend, LineReader reader) : backend_(backend), reader_(std::move(reader)) {}
 
   // The exit code.
-  [[nodiscard]] Result<int> run() {
+  [[nodiscard]] Result<int> run(bool summary) {
     while (true) {
       COLOPHON_TRY(read_chunk());
       if (chunk_.empty()) break;
       COLOPHON_TRY(verify_chunk());
       COLOPHON_TRY(write_chunk());
     }
+    warn_of_faults();
+    if (summary) write_summary();
     if (errors_ != 0) return kExitBadInput;
     return refused_ != 0 ? kExitRefused : kExitOk;
   }
@@ -140,11 +143,39 @@ class VerifyRun {
     std::cout.flush();
     if (!std::cout) return make_error(ErrorCode::kIo, "standard output cannot be written");
     progress_.show(std::to_string(lines_) + " lines, " + std::to_string(refused_) + " not valid, " +
-                   std::to_string(errors_) + " errors");
+                   std::to_string(errors_) + " errors, on " + std::string(backend_.name()));
     return {};
   }
 
+  // On standard error: standard output is the same whatever did the work.
+  void write_summary() {
+    progress_.clear();
+    nlohmann::ordered_json summary = {{"lines", lines_},
+                                      {"valid", lines_ - refused_ - errors_},
+                                      {"not_valid", refused_},
+                                      {"errors", errors_},
+                                      {"backend", backend_.name()}};
+    if (const auto device = backend_.device()) {
+      summary["device"] = device->name;
+      summary["signatures_on_device"] = device->signatures - before_.signatures;
+      summary["signatures_on_cpu"] = device->signatures_on_cpu - before_.signatures_on_cpu;
+    }
+    std::cerr << summary.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+              << std::endl;
+  }
+  // The CPU has done the work, but whoever counts on the GPU should know.
+  void warn_of_faults() {
+    const auto device = backend_.device();
+    if (!device || device->faults == before_.faults) return;
+    progress_.clear();
+    std::cerr << "colophon: warning: GPU " << device->index << " (" << printable(device->name)
+              << ") failed, and the CPU verified "
+              << device->signatures_on_cpu - before_.signatures_on_cpu
+              << " signatures in its place: " << printable(device->last_fault) << std::endl;
+  }
+
   Backend backend_;
+  const DeviceInfo before_ = backend_.device().value_or(DeviceInfo());  // after the self-test
   LineReader reader_;
   ProgressLine progress_;
   std::vector<Entry> chunk_;
@@ -153,7 +184,7 @@ class VerifyRun {
   std::uint64_t errors_ = 0;
 };
 
-Result<int> verify_file(const std::string& path, const std::string& backend_name) {
+Result<int> verify_file(const std::string& path, const std::string& backend_name, bool summary) {
   auto backend = Backend::choose(backend_name);
   if (!backend) {
     Error error = std::move(backend).error();
@@ -161,7 +192,7 @@ Result<int> verify_file(const std::string& path, const std::string& backend_name
     return error;
   }
   COLOPHON_TRY_ASSIGN(LineReader reader, LineReader::open(path, kSignatureLineBytesMax));
-  return VerifyRun(*backend, std::move(reader)).run();
+  return VerifyRun(*backend, std::move(reader)).run(summary);
 }
 
 constexpr const char* kVerifySignaturesFooter = R"(
@@ -185,6 +216,7 @@ void add_verify_command(CLI::App& app, int& exit_code) {
   struct Options {
     std::string file;
     std::string backend;
+    bool summary = false;
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("verify", "Verify signatures given as JSON Lines");
@@ -195,9 +227,11 @@ void add_verify_command(CLI::App& app, int& exit_code) {
       ->add_option("--backend", options->backend,
                    "Backend to use instead of what COLOPHON_BACKEND says")
       ->type_name("NAME");
+  command->add_flag("--summary", options->summary,
+                    "At the end, print one JSON line on standard error: counts, and which backend");
   command->footer(kVerifySignaturesFooter);
   command->callback([options, &exit_code] {
-    const Result<int> result = verify_file(options->file, options->backend);
+    const Result<int> result = verify_file(options->file, options->backend, options->summary);
     exit_code = result ? *result : report_unchecked(result.error());
   });
 }

@@ -141,6 +141,8 @@ class Backends(OfflineTest):
             self.assertIn(f"{mark} {backend['name']}  {backend['description']}", text)
             self.assertIn(backend["reason"], text)
             self.assertIs(backend["self_test_passed"], backend["reason"] == "")
+            if not backend["name"].startswith("cuda"):
+                self.assertIsNone(backend["device"])
         # The first that can be used.
         usable = [backend for backend in listed if backend["self_test_passed"]]
         self.assertEqual([backend["chosen_by_auto"] for backend in usable],
@@ -160,7 +162,8 @@ class Backends(OfflineTest):
                 self.assertIn(f"tables of keys: 0, 0 of at most {tables['bytes_max']} bytes\n", text)
 
     def test_an_unknown_backend_is_refused_and_the_known_are_named(self):
-        names = ["auto"] + [one["name"] for one in self.run_it("backends", "--json").json()]
+        names = ["auto"] + [one["name"] for one in self.run_it("backends", "--json").json()
+                            if ":" not in one["name"]]  # further GPUs
         told = "there is no backend 'nothing'; choose one of: " + ", ".join(names) + "\n"
         for command in (("backends",), ("verify", "-"), ("merkle", "root", "-"),
                         certificate_command()):
@@ -296,6 +299,14 @@ class Verify(OfflineTest):
         text = json.dumps(SIGNED).encode()
         self.assertEqual(len(self.run_it("verify", "-", stdin=text + b"\r\n" + text,
                                          status=0).lines()), 2)
+
+    def test_the_summary_counts_and_names_the_backend(self):
+        text = "".join(json.dumps(line) + "\n" for line in (SIGNED, SIGNED, self.changed(message="00"), {}))
+        for backend in ("portable", "openssl"):
+            plain = self.run_it("verify", "-", "--backend", backend, stdin=text.encode(), status=2)
+            finished = self.run_it("verify", "-", "--backend", backend, "--summary", stdin=text.encode(), status=2)
+            self.assertEqual((finished.out, plain.err), (plain.out, ""))
+            self.assertEqual(finished.err, '{"lines":4,"valid":2,"not_valid":1,"errors":1,"backend":"%s"}\n' % backend)
 
     def test_input_that_cannot_be_read_has_status_3(self):
         self.run_it("verify", "none", status=3)

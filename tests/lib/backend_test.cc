@@ -188,6 +188,7 @@ class FaultyBackend final : public BackendImplementation {
     kBadNode,
     kDuplicatesLastNode,
     kKeysOfItsOwn,  // no fault, but prepared keys that mean nothing to openssl
+    kSmall,         // no fault, but little memory
   };
 
   explicit FaultyBackend(Fault fault) : fault_(fault) {}
@@ -244,6 +245,11 @@ class FaultyBackend final : public BackendImplementation {
       level.resize(level.size() / 2);
     }
     return BackendImplementation::merkle_reduce(level);
+  }
+
+  [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const override {
+    if (fault_ != Fault::kSmall || bytes <= kTableMemoryMin) return {};
+    return make_error(ErrorCode::kInvalidArgument, "the device is too small", "table_memory");
   }
 
   mutable std::atomic<int> calls = 0;
@@ -311,6 +317,46 @@ TEST(BackendSelfTest, UnsupportedIsNotAFailure) {
   EXPECT_NE(infos[0].reason.find("made of wood"), std::string::npos) << infos[0].reason;
   EXPECT_TRUE(infos[1].chosen_by_auto);
   EXPECT_EQ(wooden.calls, 0);
+}
+
+TEST(BackendSelfTest, AutoPassesOverWhatHasNoRoomForTheTablesAndTellsWhy) {
+  const FaultyBackend wooden(Fault::kUnsupported);
+  const FaultyBackend small(Fault::kSmall);
+  const BackendList list({&wooden, &small, &openssl_backend()});
+  std::vector<BackendInfo> passed_over;
+  EXPECT_EQ(list.choose("auto", 2 * kTableMemoryMin, &passed_over).value(), &openssl_backend());
+  ASSERT_EQ(passed_over.size(), 2U);
+  EXPECT_FALSE(passed_over[0].supported);
+  EXPECT_NE(passed_over[0].reason.find("made of wood"), std::string::npos);
+  EXPECT_TRUE(passed_over[1].self_test_passed);
+  EXPECT_EQ(passed_over[1].reason, "the device is too small");
+  passed_over.clear();
+  EXPECT_EQ(list.choose("auto", kTableMemoryMin, &passed_over).value(), &small);
+  EXPECT_EQ(passed_over.size(), 1U);
+  // Forced by name, it is an error.
+  const BackendList alone({&small, &openssl_backend()});
+  const Result<const BackendImplementation*> forced = alone.choose("faulty", 2 * kTableMemoryMin);
+  ASSERT_FALSE(forced.ok());
+  EXPECT_EQ(forced.error().field, "table_memory");
+}
+
+TEST(BackendChoice, SaysWhoChoseAndLimitsTheTables) {
+  {
+    const EnvironmentVariable unset(nullptr);
+    EXPECT_TRUE(Backend::choose("", 0).value().by_auto);
+    EXPECT_TRUE(Backend::choose("auto", 0).value().by_auto);
+  }
+  const EnvironmentVariable variable("portable");
+  const std::size_t before = Backend::choose("portable").value().table_memory().bytes_max;
+  const BackendChoice choice = Backend::choose("", 3 * kTableMemoryMin).value();
+  EXPECT_EQ(choice.backend.name(), "portable");
+  EXPECT_FALSE(choice.by_auto);
+  EXPECT_TRUE(choice.passed_over.empty());
+  EXPECT_EQ(choice.backend.table_memory().bytes_max, 3 * kTableMemoryMin);
+  ASSERT_TRUE(choice.backend.set_table_memory_max(before).ok());
+  const Result<BackendChoice> refused = Backend::choose("", kTableMemoryMin - 1);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().field, "table_memory");
 }
 
 TEST(BackendSelfTest, NoUsableBackendIsAnErrorWithAllReasons) {

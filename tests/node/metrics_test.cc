@@ -162,9 +162,37 @@ TEST(MetricsTest, RendersWhatWasCounted) {
   EXPECT_EQ(found.at("colophon_sync_seconds_count"), "1");
   EXPECT_EQ(found.at("colophon_block_seconds_count"), "0");
   EXPECT_EQ(found.at("colophon_verify_seconds_count"), "0");
+  for (const auto& [key, value] : found) EXPECT_FALSE(key.starts_with("colophon_gpu_")) << key;
   gauges.accepting = false;
   found = samples(metrics.render(gauges));
   EXPECT_EQ(found.at("colophon_accepting"), "0");
+}
+
+TEST(MetricsTest, AGpuHasItsOwn) {
+  Gauges gauges;
+  gauges.gpu.emplace();
+  gauges.gpu->index = 1;
+  gauges.gpu->name = "A \"card\"\\\n";
+  gauges.gpu->compute_capability = "9.0";
+  gauges.gpu->driver = "13.0";
+  gauges.gpu->memory_bytes = std::size_t{80} << 30;
+  gauges.gpu->in_use = true;
+  gauges.gpu->faults = 2;
+  gauges.gpu->signatures = 3;
+  gauges.gpu->signatures_on_cpu = 4;
+  const Metrics metrics;
+  auto found = samples(metrics.render(gauges));
+  EXPECT_EQ(found.at("colophon_gpu_info{device=\"1\",name=\"A ?card???\","
+                     "compute_capability=\"9.0\",driver=\"13.0\"}"),
+            "1");
+  EXPECT_EQ(found.at("colophon_gpu_in_use{device=\"1\"}"), "1");
+  EXPECT_EQ(found.at("colophon_gpu_memory_bytes{device=\"1\"}"), "85899345920");
+  EXPECT_EQ(found.at("colophon_gpu_faults_total{device=\"1\"}"), "2");
+  EXPECT_EQ(found.at("colophon_gpu_signatures_total{device=\"1\"}"), "3");
+  EXPECT_EQ(found.at("colophon_gpu_fallback_signatures_total{device=\"1\"}"), "4");
+  gauges.gpu->in_use = false;
+  found = samples(metrics.render(gauges));
+  EXPECT_EQ(found.at("colophon_gpu_in_use{device=\"1\"}"), "0");
 }
 
 TEST(MetricsTest, EveryErrorCodeHasItsCounter) {

@@ -54,10 +54,11 @@ struct BackendInfo {
   bool self_test_passed = false;
   bool chosen_by_auto = false;
   TableMemory tables;
-  std::optional<DeviceInfo> device;
+  std::optional<DeviceInfo> device;  // none: no GPU's backend, or no NVIDIA driver is installed
 };
 
 class BackendImplementation;  // lib/backend_implementation.h
+struct BackendChoice;
 
 // A chosen, self-tested backend. Cheap to copy; thread-safe; the implementation lives for the whole
 // process.
@@ -69,6 +70,11 @@ class Backend {
   // not on this machine), kInternal (its self-test failed); the field is "backend", or
   // COLOPHON_BACKEND where that named it. A forced backend never falls back silently.
   [[nodiscard]] static Result<Backend> choose(std::string_view name = {});
+  // The same for who wants to know why, and set_table_memory_max(`table_memory`) (0: the default
+  // stays): "auto" goes on to the next best where a GPU has not so much. No backend is tried that
+  // is not asked for, so that no GPU is opened in vain.
+  [[nodiscard]] static Result<BackendChoice> choose(std::string_view name,
+                                                    std::size_t table_memory);
 
   [[nodiscard]] std::string_view name() const noexcept;
 
@@ -86,6 +92,13 @@ class Backend {
  private:
   explicit Backend(const BackendImplementation& impl) : impl_(&impl) {}
   const BackendImplementation* impl_;
+};
+
+struct BackendChoice {
+  Backend backend;
+  bool by_auto = false;
+  // The better ones, which auto could not take; each says in `reason` why.
+  std::vector<BackendInfo> passed_over;
 };
 
 // Every backend this library was built with, in order of preference. Runs self-tests not yet run.
