@@ -50,9 +50,15 @@ if(COLOPHON_NVCC)
 
   # The library's own kernels. colophon_emulate_gpu(TARGET) makes of a program that links colophon
   # one that has an emulated GPU; of its backends, that is "cuda".
-  add_library(colophon_emulated_kernels OBJECT EXCLUDE_FROM_ALL)
-  target_include_directories(colophon_emulated_kernels PRIVATE ${PROJECT_SOURCE_DIR})
-  colophon_emulated_cuda(colophon_emulated_kernels ${PROJECT_SOURCE_DIR}/kernels/p256.cu)
+  # The object is the shipped one; beside it stands the PTX that was made in the same run.
+  set(COLOPHON_PTX ${COLOPHON_CUDA_PTX})
+  configure_file(embedded_ptx.cc.in p256_cuda_ptx.cc @ONLY)
+  set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/p256_cuda_ptx.cc PROPERTIES
+                              OBJECT_DEPENDS ${COLOPHON_CUDA_PTX})
+  set_source_files_properties(${COLOPHON_CUDA_PTX} PROPERTIES GENERATED TRUE)
+  add_library(colophon_emulated_kernels OBJECT EXCLUDE_FROM_ALL ${CMAKE_CURRENT_BINARY_DIR}/p256_cuda_ptx.cc)
+  add_dependencies(colophon_emulated_kernels colophon_kernels_cuda)
+  target_link_libraries(colophon_emulated_kernels PRIVATE colophon_emulated_cudart)
   function(colophon_emulate_gpu target)
     set_target_properties(${target} PROPERTIES COLOPHON_EMULATED_GPU ON)
     target_link_libraries(${target} PRIVATE colophon_emulated_kernels)
