@@ -127,8 +127,8 @@ class CudaBatch {
       }
       if (flight.slot != nullptr && land(flight)) session_.give_back(flight.slot);
       if (spare != nullptr) session_.give_back(spare);
-    } catch (const std::exception& error) {
-      (void)session_.fail(make_error(ErrorCode::kInternal, error.what(), "backend"));
+    } catch (const std::exception&) {
+      (void)session_.fail(make_error(ErrorCode::kInternal, "out of memory", "backend"));
     }
   }
 
@@ -138,7 +138,7 @@ class CudaBatch {
     job.key_bits = piece.bits;
     job.generator = generator_->memory.get();
     job.generator_bits = generator_->bits;
-    if (piece.bits != 0) session_.choose_shape(job);
+    session_.choose_shape(job);
     kernels::P256CudaSignature* const signatures = slot.signatures();
     kernels::P256CudaKey* const keys = slot.keys(job.count);
     const std::span entries = plan_.entries(piece);
@@ -220,7 +220,9 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
   }
   [[nodiscard]] std::string unsupported_reason() const override {
     const std::unique_lock alone(mutex_);
-    if (session_) return {};
+    if (is_usable_) return {};
+    // One that failed, and may not have let go of the device yet, is for recover() to end.
+    if (session_) return session_->failure().message;
     const Result<void> opened = open();
     return opened ? std::string() : opened.error().message;
   }
@@ -238,12 +240,9 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     if (work.scheme != Scheme::kEcdsaP256Sha256) return verify_on_cpu(work, work.items);
     if (!is_usable_) recover();
     std::vector<std::uint32_t> left;
-    {
-      const std::shared_lock inside(mutex_, std::try_to_lock);
-      if (!inside || !session_ || session_->has_failed()) {
-        signatures_on_cpu_ += work.items.size();
-        return verify_on_cpu(work, work.items);
-      }
+    // Not held while the CPU is at work: recover() needs it for itself.
+    if (const std::shared_lock inside(mutex_, std::try_to_lock);
+        inside && session_ && !session_->has_failed()) {
       const auto keys = keys_as(work, &CudaKey::device);
       VerifyWork device_work = work;
       device_work.keys = keys;
@@ -252,6 +251,8 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
       if (session_->has_failed()) note_fault(*session_);
       if (!is_done) left = batch.left();
       signatures_ += work.items.size() - left.size();
+    } else {
+      left.assign(work.items.begin(), work.items.end());
     }
     if (left.empty()) return {};
     signatures_on_cpu_ += left.size();
@@ -355,15 +356,17 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
 
   // With the lock held by this thread alone, and no session.
   [[nodiscard]] Result<void> open() const {
-    Result<std::unique_ptr<CudaSession>> session = CudaSession::open(options_);
+    auto session = std::make_unique<CudaSession>(options_);
+    Result<void> opened = session->open();
+    // A device that is still at work on what it was given keeps it; recover() tries again.
+    if (opened || !session->close()) session_ = std::move(session);
     const std::scoped_lock guard(info_mutex_);
-    if (!session) {
-      info_.last_fault = session.error().message;
+    if (!opened) {
+      info_.last_fault = opened.error().message;
       if (is_opened_once_) ++info_.faults;
       schedule_retry(Clock::now(), false);
-      return std::move(session).error();
+      return opened;
     }
-    session_ = *std::move(session);
     const DeviceInfo& device = session_->device();
     info_.name = device.name;
     info_.compute_capability = device.compute_capability;

@@ -8,6 +8,8 @@
 #include <new>
 #include <string>
 #include <thread>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "hex_constant.h"
@@ -31,7 +33,7 @@ constexpr std::size_t kBuildStepsBytes =
     kStepBytes * kernels::window_count(kernels::kWindowBitsMin);
 constexpr std::uint32_t kSplitLanesMax = 32;
 // Graphs kept by a slot, of all counts (powers of two) and widths in use; more are made anew.
-constexpr std::size_t kGraphsMax = 64;
+constexpr std::size_t kGraphsMax = 128;
 
 constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) {
   return (bytes + unit - 1) / unit * unit;
@@ -145,12 +147,11 @@ Result<void> CudaSlot::allocate() {
     result = cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking);
   }
   if (result == cudaSuccess) return {};
-  if (result == cudaErrorMemoryAllocation) {
-    (void)cudaGetLastError();
-    if (device_ != nullptr) (void)cudaFree(std::exchange(device_, nullptr));
-    if (host_ != nullptr) (void)cudaFreeHost(std::exchange(host_, nullptr));
-    return cuda_error(result, "memory of a slot");  // those there are do it all
-  }
+  (void)cudaGetLastError();
+  if (device_ != nullptr) (void)cudaFree(std::exchange(device_, nullptr));
+  if (host_ != nullptr) (void)cudaFreeHost(std::exchange(host_, nullptr));
+  // Without memory for more, those there are do it all.
+  if (result == cudaErrorMemoryAllocation) return cuda_error(result, "memory of a slot");
   return session_.call(result, "memory of a slot");
 }
 
@@ -185,12 +186,10 @@ Result<void> CudaSlot::enqueue(const P256CudaJob& job) {
   using kernels::kP256CudaThreads;
   using kernels::kP256CudaVerifyThreads;
   using kernels::p256_cuda_blocks;
-  // Inverting one by one takes more instructions, but no longer while the device is not full.
-  const bool each = job.count <= session_.resident_;
   const std::uint32_t scalars_a_block =
-      kP256CudaThreads * (each ? 1 : kernels::kP256CudaScalarsEach);
+      kP256CudaThreads * (job.invert_together ? kernels::kP256CudaScalarsEach : 1);
   COLOPHON_TRY(session_.call(
-      launch(each ? kernels::p256_cuda_scalars_each : kernels::p256_cuda_scalars,
+      launch(job.invert_together ? kernels::p256_cuda_scalars : kernels::p256_cuda_scalars_each,
              p256_cuda_blocks(job.count, scalars_a_block), kP256CudaThreads, batch, stream_),
       "launch of p256_cuda_scalars"));
   auto* const verify = job.key_bits == 0 ? kernels::p256_cuda_verify_unknown
@@ -225,13 +224,15 @@ Result<cudaGraphExec_t> CudaSlot::graph_of(const P256CudaJob& job) {
   COLOPHON_TRY(session_.call(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
                              "capture of a graph"));
   Result<void> enqueued = enqueue(job);
-  cudaGraph_t graph = nullptr;
-  COLOPHON_TRY(session_.call(cudaStreamEndCapture(stream_, &graph), "capture of a graph"));
+  cudaGraph_t captured = nullptr;
+  const cudaError_t ended = cudaStreamEndCapture(stream_, &captured);
+  const std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, decltype(&cudaGraphDestroy)> graph(
+      captured, cudaGraphDestroy);
+  COLOPHON_TRY(session_.call(ended, "capture of a graph"));
   COLOPHON_TRY(std::move(enqueued));
   cudaGraphExec_t executable = nullptr;
-  COLOPHON_TRY(session_.call(cudaGraphInstantiate(&executable, graph, 0), "a graph"));
+  COLOPHON_TRY(session_.call(cudaGraphInstantiate(&executable, graph.get(), 0), "a graph"));
   graphs_.emplace(key, executable);
-  COLOPHON_TRY(session_.call(cudaGraphDestroy(graph), "a graph's end"));
   return executable;
 }
 
@@ -263,17 +264,14 @@ int CudaSession::device_count() {
   return count;
 }
 
-Result<std::unique_ptr<CudaSession>> CudaSession::open(const CudaOptions& options) {
-  std::unique_ptr<CudaSession> session(new CudaSession(options));
+Result<void> CudaSession::open() {
   (void)cudaGetLastError();  // what others may have left
-  Result<void> ready = session->inspect();
-  if (!ready && ready.error().code == ErrorCode::kUnsupported) return std::move(ready).error();
-  if (ready) ready = session->prepare();
-  if (ready) ready = session->check();
-  if (ready) return session;
-  // What is half open is given back; what does not end by itself is left to the process's end.
-  if (!session->close()) (void)session.release();
-  return std::move(ready).error();
+  Result<void> ready = inspect();
+  if (ready) ready = prepare();
+  if (ready) ready = check();
+  // Whatever it was; close() then asks the device whether it sticks.
+  if (!ready && ready.error().code != ErrorCode::kUnsupported) (void)fail(ready.error());
+  return ready;
 }
 
 // Is there such a device, and is it one that the kernels run on?
@@ -341,7 +339,9 @@ Result<void> CudaSession::prepare() {
   const cudaError_t set = cudaSetDevice(options_.device);
   if (set == cudaErrorDevicesUnavailable) {
     (void)cudaGetLastError();
-    return busy("is in use by another process, which has it for itself (compute mode)");
+    return busy(
+        "is in use by another process, which has it for itself, or its compute mode forbids all "
+        "use");
   }
   COLOPHON_TRY(call(set, "taking the GPU into use"));
   std::size_t free = 0;
@@ -376,7 +376,8 @@ Result<void> CudaSession::prepare() {
   return {};
 }
 
-// Known answers (RFC 6979, A.2.5) by each of the kernels, before anything depends on them.
+// Known answers (RFC 6979, A.2.5) by every kernel that a batch takes, before anything depends on
+// them.
 Result<void> CudaSession::check() {
   constexpr auto kPoint = from_hex(
       "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6"
@@ -394,9 +395,11 @@ Result<void> CudaSession::check() {
   if (!generator || !table || slot == nullptr) {
     return has_failed() ? failure() : cuda_error(cudaErrorMemoryAllocation, "memory of the GPU");
   }
-  for (const auto& [key_bits, lanes] :
-       {std::pair{kBits, 0U}, {kBits, 2U}, {kBits, kSplitLanesMax}, {0U, 0U}}) {
-    const P256CudaJob job{kCount, 1, key_bits, generator.get(), kBits, lanes};
+  for (const auto& [key_bits, lanes, together] : {std::tuple{kBits, 0U, true},
+                                                  {kBits, 2U, false},
+                                                  {kBits, kSplitLanesMax, false},
+                                                  {0U, 0U, false}}) {
+    const P256CudaJob job{kCount, 1, key_bits, generator.get(), kBits, lanes, together};
     P256CudaKey& key = *slot->keys(kCount);
     set_point(key, kPoint.data());
     key.table = key_bits == 0 ? slot->table_of(0) : reinterpret_cast<std::uint64_t>(table.get());
@@ -434,20 +437,22 @@ bool CudaSession::close() {
     if (slot->stream_ != nullptr) streams.push_back(slot->stream_);
   }
   for (cudaStream_t stream : streams) {
-    if (!failed_) {
-      (void)wait_for(stream);  // for tables that are given back; not for what has failed
-    } else if (is_done(stream) == cudaErrorNotReady) {
-      return false;
-    }
+    if (!failed_) (void)wait_for(stream);  // for tables that are given back; not after a failure
+    if (is_done(stream) == cudaErrorNotReady) return false;
   }
-  bool is_sound = cudaFree(nullptr) == cudaSuccess;  // does nothing; tells of an error that sticks
+  std::size_t free_bytes = 0;
+  std::size_t total_bytes = 0;  // asked for an error that sticks
+  bool is_sound = !failed_ || cudaMemGetInfo(&free_bytes, &total_bytes) == cudaSuccess;
   const auto free = [&is_sound](cudaError_t result) { is_sound &= result == cudaSuccess; };
+  std::unordered_set<void*> tables;
   if (home_) {
     const std::scoped_lock guard(home_->mutex);
-    for (void* table : std::exchange(home_->tables, {})) {
-      if (is_sound) free(cudaFreeAsync(table, home_->stream));
-    }
-    if (is_sound) free(cudaStreamSynchronize(home_->stream));
+    tables = std::exchange(home_->tables, {});
+  }
+  if (is_sound && home_) {
+    for (void* table : tables) free(cudaFreeAsync(table, home_->stream));
+    free(cudaStreamSynchronize(home_->stream));
+    if (is_sound) tables.clear();
   }
   if (is_sound) {
     for (const auto& slot : slots_) {
@@ -459,7 +464,10 @@ bool CudaSession::close() {
     if (build_key_ != nullptr) free(cudaFreeHost(build_key_));
     for (cudaStream_t stream : streams) free(cudaStreamDestroy(stream));
   }
-  if (!is_sound) (void)cudaDeviceReset();
+  if (!is_sound) {
+    (void)cudaDeviceReset();
+    for (void* table : tables) (void)cudaFree(table);  // which a reset leaves as they are
+  }
   (void)cudaGetLastError();
   slots_.clear();
   return true;
@@ -512,6 +520,9 @@ void CudaSession::give_back(CudaSlot* slot) {
 
 void CudaSession::choose_shape(P256CudaJob& job) const {
   job.lanes = 0;
+  // Inverting one by one takes more instructions, but no longer while the device is not full.
+  job.invert_together = job.count > resident_;
+  if (job.key_bits == 0) return;
   const std::uint32_t count = std::bit_ceil(job.count);
   const std::uint32_t lanes = std::min(std::bit_floor(resident_ / count), kSplitLanesMax);
   if (lanes < 2 || count > options_.with_table_max) return;
@@ -571,14 +582,14 @@ Result<void> CudaSession::call(cudaError_t result, const char* what) {
 }
 
 Result<void> CudaSession::fail(Error error) {
+  if (home_) {
+    const std::scoped_lock guard(home_->mutex);
+    home_->has_failed = true;
+  }
   {
     const std::scoped_lock guard(failure_mutex_, slots_mutex_);
     if (!failure_) failure_ = error;
     failed_ = true;
-  }
-  if (home_) {
-    const std::scoped_lock guard(home_->mutex);
-    home_->has_failed = true;
   }
   slot_free_.notify_all();
   return error;

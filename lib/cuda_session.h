@@ -3,8 +3,9 @@
 // An NVIDIA GPU in use: streams, memory and launches of kernels/p256_cuda.h. What a session holds
 // on the device is good until the first error; then it is closed, and a new one opened later.
 //
-// Nothing here waits for the device without end: a piece of work that has not come back within
-// CudaOptions::patience counts as a failure like any other.
+// A piece of work that has not come back within CudaOptions::patience counts as a failure like any
+// other. What a driver does within a call of its own nobody can bound: it may wait for a device
+// that hangs.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -49,7 +50,8 @@ struct P256CudaJob {
   unsigned key_bits = 0;  // of the keys' tables; 0: they have none
   const void* generator = nullptr;
   unsigned generator_bits = 0;
-  std::uint32_t lanes = 0;  // a signature; 0: one, in the form for throughput
+  std::uint32_t lanes = 0;       // a signature; 0: one, in the form for throughput
+  bool invert_together = false;  // scalars of several signatures
 };
 
 class CudaSession;
@@ -98,9 +100,10 @@ class CudaSlot {
 
 class CudaSession {
  public:
+  explicit CudaSession(const CudaOptions& options) : options_(options) {}
   // Error kUnsupported: this machine has no such device, or none that would do. Error kUnavailable:
-  // it is there, but in use by others, out of memory or broken.
-  [[nodiscard]] static Result<std::unique_ptr<CudaSession>> open(const CudaOptions& options);
+  // it is there, but in use by others, out of memory or broken. To be closed in any case.
+  [[nodiscard]] Result<void> open();
   // Devices of this machine; 0 where there is no driver.
   [[nodiscard]] static int device_count();
 
@@ -126,8 +129,9 @@ class CudaSession {
   [[nodiscard]] CudaSlot* take_slot(bool wait);
   void give_back(CudaSlot* slot);
 
-  // In which form so many signatures by keys with tables are sooner done: the job's count, rounded
-  // up, and lanes.
+  // In which form so many signatures are sooner done, by how many threads the device holds at once:
+  // sets the job's lanes (with its count rounded up, and for keys with tables only) and
+  // invert_together.
   void choose_shape(P256CudaJob& job) const;
 
   // The first error, after which nothing here is to be used. Returns it.
@@ -147,7 +151,6 @@ class CudaSession {
     cudaStream_t stream = nullptr;
   };
 
-  explicit CudaSession(const CudaOptions& options) : options_(options) {}
   [[nodiscard]] Result<void> inspect();
   [[nodiscard]] Result<void> prepare();
   [[nodiscard]] Result<void> check();

@@ -30,7 +30,8 @@ NO_GPU = [
     ("devices=0", r"the NVIDIA driver finds no GPU \(is one hidden by CUDA_VISIBLE_DEVICES\?\)"),
     ("taken=8180M", rf"GPU 0 \({GPU}\) has only \d+ of its 8589934592 bytes of memory free, needs \d+"),
     ("fault=cudaSetDevice@1+*:cudaErrorDevicesUnavailable",
-     rf"GPU 0 \({GPU}\) is in use by another process, which has it for itself \(compute mode\)"),
+     rf"GPU 0 \({GPU}\) is in use by another process, which has it for itself, or its compute mode "
+     r"forbids all use"),
     ("fault=cudaMalloc@1+*:cudaErrorMemoryAllocation", "cudaErrorMemoryAllocation"),
 ]
 
