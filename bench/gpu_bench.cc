@@ -83,7 +83,7 @@ void run_probe(const GpuPlan& plan, GpuReport& report) {
 
 class CudaSessionOwner {
  public:
-  explicit CudaSessionOwner(std::unique_ptr<CudaSession> session) : session_(std::move(session)) {}
+  CudaSessionOwner() : session_(std::make_unique<CudaSession>(CudaOptions{})) {}
   CudaSessionOwner(const CudaSessionOwner&) = delete;
   CudaSessionOwner& operator=(const CudaSessionOwner&) = delete;
   // What the device may still write to has to stay.
@@ -154,12 +154,13 @@ int bench(const GpuDevice& device, const Backend& gpu, bool is_quick, const std:
   report.is_quick = is_quick;
   const GpuPlan plan = device.is_emulated ? emulated_plan() : is_quick ? quick_plan() : GpuPlan{};
   run_probe(plan, report);
-  auto session = CudaSession::open(CudaOptions{});
-  if (session) {
-    const CudaSessionOwner owner(*std::move(session));
-    measure(plan, gpu, *owner, report);
-  } else {
-    report.fail("device", session.error().message);
+  {
+    const CudaSessionOwner session;
+    if (const Result<void> opened = (*session).open()) {
+      measure(plan, gpu, *session, report);
+    } else {
+      report.fail("device", opened.error().message);
+    }
   }
   report.print(stdout);
   if (!json.empty() && !report.write_json(json)) {

@@ -158,6 +158,7 @@ void add_slot_rows(const GpuPlan& plan, const GpuSignatures& signatures, unsigne
   for (const std::size_t batch : plan.latency_batches) {
     P256CudaJob chosen;
     chosen.count = static_cast<std::uint32_t>(batch);
+    chosen.key_bits = bits;
     session.choose_shape(chosen);
     for (const std::uint32_t lanes : plan.split_lanes) {
       P256CudaJob job;
