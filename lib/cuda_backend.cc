@@ -195,6 +195,14 @@ class CudaBatch {
   std::atomic<std::size_t> next_ = 0;
 };
 
+// What a device that hangs may yet write to has to stay.
+void keep_for_good(std::unique_ptr<CudaSession> session) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::unique_ptr<CudaSession>>;
+  const std::scoped_lock guard(mutex);
+  kept->push_back(std::move(session));
+}
+
 class CudaBackend final : public BackendImplementation, private P256TableMaker {
  public:
   CudaBackend(const CudaOptions& options, const BackendImplementation& (*cpu)())
@@ -206,8 +214,7 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
   }
   ~CudaBackend() override {
     tables_.drop_all();
-    // Where the device is still at work, what it may write to has to stay.
-    if (session_ && !session_->close()) (void)session_.release();
+    if (session_ && !session_->close()) keep_for_good(std::move(session_));
   }
 
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
