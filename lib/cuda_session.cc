@@ -240,7 +240,7 @@ Result<void> CudaSlot::start(const P256CudaJob& job) {
   started_ = job.count;
   std::memset(verdicts(), 0xff, job.count);  // finish() will see what the device did not write
   if (job.lanes == 0) return enqueue(job);
-  COLOPHON_TRY_ASSIGN(const cudaGraphExec_t graph, graph_of(job));
+  COLOPHON_TRY_ASSIGN(cudaGraphExec_t graph, graph_of(job));
   return session_.call(cudaGraphLaunch(graph, stream_), "launch of a graph");
 }
 
