@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "kernels/ecdsa.h"
+#include "lib/cuda_launch.h"
 
 namespace colophon::bench {
 namespace {
@@ -14,21 +14,6 @@ using kernels::P256CudaBatch;
 using kernels::P256CudaKey;
 using kernels::P256CudaSignature;
 using kernels::P256CudaTables;
-
-constexpr std::size_t kRowBytes = 64;
-constexpr std::size_t kUnknownTableBytes =
-    kRowBytes * kernels::row_count(kernels::kP256CudaUnknownBits);
-constexpr std::size_t kStepBytes = 128;
-constexpr std::size_t kScalarWords = 16;
-
-template <class Argument>
-Result<void> launch(void (*kernel)(Argument), std::uint32_t blocks, std::uint32_t threads,
-                    Argument argument, cudaStream_t stream) {
-  void* arguments[] = {&argument};
-  return cuda(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(blocks, 1, 1),
-                               dim3(threads, 1, 1), arguments, 0, stream),
-              "launch of a kernel");
-}
 
 }  // namespace
 
@@ -42,8 +27,9 @@ Result<void> cuda(cudaError_t status, const char* what) {
 }
 
 std::size_t ResidentBatch::device_bytes(const GpuSignatures& signatures, bool enrolled) {
-  const std::size_t a_key = sizeof(P256CudaKey) + (enrolled ? 0 : kUnknownTableBytes + kStepBytes);
-  return signatures.count * (sizeof(P256CudaSignature) + 4 * kScalarWords + 5) +
+  const std::size_t a_key =
+      sizeof(P256CudaKey) + (enrolled ? 0 : kCudaUnknownTableBytes + kCudaStepBytes);
+  return signatures.count * (sizeof(P256CudaSignature) + kCudaScalarBytes + 5) +
          signatures.key_count * a_key;
 }
 
@@ -57,12 +43,12 @@ Result<void> ResidentBatch::allocate(const GpuSignatures& signatures) {
   };
   COLOPHON_TRY(take(signatures_, signatures.count));
   COLOPHON_TRY(take(keys_, signatures.key_count));
-  COLOPHON_TRY(take(scalars_, kScalarWords * signatures.count));
+  COLOPHON_TRY(take(scalars_, kCudaScalarBytes / sizeof(std::uint32_t) * signatures.count));
   COLOPHON_TRY(take(exceptions_, 1 + signatures.count));
   COLOPHON_TRY(take(verdicts_, signatures.count));
   if (tables_.keys.empty()) {
-    COLOPHON_TRY(take(key_tables_, kUnknownTableBytes * signatures.key_count));
-    COLOPHON_TRY(take(steps_, kStepBytes * signatures.key_count));
+    COLOPHON_TRY(take(key_tables_, kCudaUnknownTableBytes * signatures.key_count));
+    COLOPHON_TRY(take(steps_, kCudaStepBytes * signatures.key_count));
   }
   cudaStream_t stream = nullptr;
   COLOPHON_TRY(cuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream"));
@@ -87,7 +73,7 @@ Result<void> ResidentBatch::copy(const GpuSignatures& signatures) {
     std::memcpy(keys[k].x, signatures.points.at(k), sizeof(keys[k].x) + sizeof(keys[k].y));
     keys[k].table =
         tables_.keys.empty()
-            ? reinterpret_cast<std::uint64_t>(key_tables_.get() + kUnknownTableBytes * k)
+            ? reinterpret_cast<std::uint64_t>(key_tables_.get() + kCudaUnknownTableBytes * k)
             : tables_.keys[k];
   }
   COLOPHON_TRY(cuda(cudaMemcpy(signatures_.get(), items.data(), items.size() * sizeof(items[0]),
@@ -105,50 +91,32 @@ Result<std::unique_ptr<ResidentBatch>> ResidentBatch::make(const GpuSignatures& 
   batch->key_count_ = signatures.key_count;
   int device = 0;
   int multiprocessors = 0;
-  int blocks = 0;
   COLOPHON_TRY(cuda(cudaGetDevice(&device), "the device"));
   COLOPHON_TRY(
       cuda(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device),
            "the device"));
-  COLOPHON_TRY(cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-                        &blocks, reinterpret_cast<const void*>(kernels::p256_cuda_verify_split),
-                        static_cast<int>(kernels::kP256CudaVerifyThreads), 0),
-                    "occupancy of the kernels"));
   batch->multiprocessors_ = static_cast<std::uint32_t>(multiprocessors);
-  batch->resident_ = std::size_t{batch->multiprocessors_} * static_cast<std::uint32_t>(blocks) *
-                     kernels::kP256CudaVerifyThreads;
+  COLOPHON_TRY(cuda(count_resident_threads(batch->multiprocessors_, &batch->resident_),
+                    "occupancy of the kernels"));
   COLOPHON_TRY(batch->allocate(signatures));
   COLOPHON_TRY(batch->copy(signatures));
   return batch;
 }
 
-Result<void> ResidentBatch::enqueue_tables(std::uint32_t key_count) {
-  using kernels::kP256CudaThreads;
-  P256CudaTables tables{keys_.get(), steps_.get(), key_count, kernels::kP256CudaUnknownBits, 1, 0};
-  COLOPHON_TRY(launch(kernels::p256_cuda_bases,
-                      kernels::p256_cuda_blocks(key_count, kP256CudaThreads), kP256CudaThreads,
-                      tables, stream_.get()));
-  for (; tables.phase < tables.bits; ++tables.phase) {
-    COLOPHON_TRY(
-        launch(kernels::p256_cuda_extend,
-               kernels::p256_cuda_blocks(kernels::p256_cuda_additions(tables),
-                                         kP256CudaThreads * kernels::kP256CudaAdditionsEach),
-               kP256CudaThreads, tables, stream_.get()));
-  }
-  return {};
-}
-
 Result<void> ResidentBatch::enqueue(const Form& form) {
-  using kernels::kP256CudaThreads;
-  using kernels::kP256CudaVerifyThreads;
-  using kernels::p256_cuda_blocks;
   const bool is_enrolled = !tables_.keys.empty();
   const auto count = static_cast<std::uint32_t>(form.count);
   auto* const stream = stream_.get();
   COLOPHON_TRY(cuda(cudaMemsetAsync(exceptions_.get(), 0, sizeof(std::uint32_t), stream),
                     "clearing the count of exceptions"));
   if (!is_enrolled) {
-    COLOPHON_TRY(enqueue_tables(static_cast<std::uint32_t>(std::min(form.count, key_count_))));
+    const P256CudaTables tables{keys_.get(),
+                                steps_.get(),
+                                static_cast<std::uint32_t>(std::min(form.count, key_count_)),
+                                kernels::kP256CudaUnknownBits,
+                                /*windows=*/1,
+                                /*phase=*/0};
+    COLOPHON_TRY(cuda(launch_tables(tables, stream), "tables of unknown keys"));
   }
   const P256CudaBatch batch{signatures_.get(),
                             keys_.get(),
@@ -160,22 +128,9 @@ Result<void> ResidentBatch::enqueue(const Form& form) {
                             tables_.generator_bits,
                             is_enrolled ? tables_.key_bits : kernels::kP256CudaUnknownBits,
                             form.lanes};
-  // As lib/cuda_session.cc has it.
-  const bool each = form.count <= resident_;
-  COLOPHON_TRY(
-      launch(each ? kernels::p256_cuda_scalars_each : kernels::p256_cuda_scalars,
-             p256_cuda_blocks(count, kP256CudaThreads * (each ? 1 : kernels::kP256CudaScalarsEach)),
-             kP256CudaThreads, batch, stream));
-  auto* const verify = !is_enrolled      ? kernels::p256_cuda_verify_unknown
-                       : form.lanes == 0 ? kernels::p256_cuda_verify_enrolled
-                                         : kernels::p256_cuda_verify_split;
-  COLOPHON_TRY(launch(
-      verify,
-      p256_cuda_blocks(std::uint64_t{count} * std::max(form.lanes, 1U), kP256CudaVerifyThreads),
-      kP256CudaVerifyThreads, batch, stream));
-  return launch(kernels::p256_cuda_verify_exceptions,
-                std::min(p256_cuda_blocks(count, kP256CudaThreads), multiprocessors_),
-                kP256CudaThreads, batch, stream);
+  const P256CudaForm how{is_enrolled, form.count > resident_, multiprocessors_};
+  const CudaLaunched launched = launch_verify(batch, how, stream);
+  return cuda(launched.result, launched.what);
 }
 
 Result<double> ResidentBatch::seconds(const Form& form, std::size_t passes) {

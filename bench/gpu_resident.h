@@ -62,13 +62,12 @@ class ResidentBatch {
   explicit ResidentBatch(Tables tables) : tables_(std::move(tables)) {}
   [[nodiscard]] Result<void> allocate(const GpuSignatures& signatures);
   [[nodiscard]] Result<void> copy(const GpuSignatures& signatures);
-  [[nodiscard]] Result<void> enqueue_tables(std::uint32_t key_count);
   [[nodiscard]] Result<void> enqueue(const Form& form);
 
   const Tables tables_;
   std::size_t key_count_ = 0;
   std::uint32_t multiprocessors_ = 0;
-  std::size_t resident_ = 0;  // threads of p256_cuda_verify_split at once
+  std::uint32_t resident_ = 0;  // threads of p256_cuda_verify_split at once
   OnDevice<kernels::P256CudaSignature> signatures_;
   OnDevice<kernels::P256CudaKey> keys_;
   OnDevice<std::uint32_t> scalars_, exceptions_;

@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda_launch.h"
 #include "openssl_digest.h"
 #include "p256_plan.h"
 #include "p256_tables.h"
@@ -146,9 +147,7 @@ class CudaBatch {
       const auto [item, table] = entries[k];
       if (k == 0 || work_.key_of[entries[k - 1].item] != work_.key_of[item]) {
         kernels::P256CudaKey& key = keys[job.key_count];
-        const std::uint8_t* const point = work_.keys[work_.key_of[item]].key->bytes.data();
-        std::memcpy(key.x, point, sizeof(key.x));
-        std::memcpy(key.y, point + sizeof(key.x), sizeof(key.y));
+        set_point(key, work_.keys[work_.key_of[item]].key->bytes.data());
         key.table =
             piece.bits == 0 ? slot.table_of(job.key_count) : reinterpret_cast<std::uint64_t>(table);
         ++job.key_count;

@@ -12,8 +12,10 @@
 #include <type_traits>
 #include <utility>
 
+#include "cuda_launch.h"
 #include "hex_constant.h"
 #include "kernels/ecdsa.h"
+#include "round_up.h"
 
 namespace colophon {
 namespace {
@@ -24,20 +26,11 @@ using kernels::P256CudaSignature;
 using kernels::P256CudaTables;
 
 constexpr int kComputeMajorMin = 8;  // sm_80: the oldest that the kernels are compiled for
-constexpr std::size_t kRowBytes = 64;
-constexpr std::size_t kUnknownTableBytes =
-    kRowBytes * kernels::row_count(kernels::kP256CudaUnknownBits);
-constexpr std::size_t kStepBytes = 128;  // of a key and window, while its table is built
-constexpr std::size_t kScalarBytes = 64;
 constexpr std::size_t kBuildStepsBytes =
-    kStepBytes * kernels::window_count(kernels::kWindowBitsMin);
+    kCudaStepBytes * kernels::window_count(kernels::kWindowBitsMin);
 constexpr std::uint32_t kSplitLanesMax = 32;
 // Graphs kept by a slot, of all counts (powers of two) and widths in use; more are made anew.
 constexpr std::size_t kGraphsMax = 128;
-
-constexpr std::size_t round_up(std::size_t bytes, std::size_t unit) {
-  return (bytes + unit - 1) / unit * unit;
-}
 
 constexpr std::size_t keys_offset(std::size_t count) {
   return round_up(count * sizeof(P256CudaSignature), alignof(P256CudaKey));
@@ -52,11 +45,11 @@ struct DeviceLayout {
   DeviceLayout(std::size_t count, std::size_t unknown) {
     constexpr std::size_t kUnit = 256;
     scalars = round_up(input_bytes(count, count), kUnit);
-    exceptions = scalars + round_up(count * kScalarBytes, kUnit);
+    exceptions = scalars + round_up(count * kCudaScalarBytes, kUnit);
     verdicts = exceptions + round_up((1 + count) * sizeof(std::uint32_t), kUnit);
     tables = verdicts + round_up(count, kUnit);
-    steps = tables + unknown * kUnknownTableBytes;
-    end = steps + unknown * kStepBytes;
+    steps = tables + unknown * kCudaUnknownTableBytes;
+    end = steps + unknown * kCudaStepBytes;
   }
 };
 
@@ -73,40 +66,11 @@ std::string version_text(int version) {  // 13000 -> "13.0"
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-template <class Argument>
-cudaError_t launch(void (*kernel)(Argument), std::uint64_t blocks, std::uint32_t threads,
-                   Argument argument, cudaStream_t stream) {
-  void* arguments[] = {&argument};
-  const dim3 grid(static_cast<unsigned>(blocks), 1, 1);
-  const dim3 block(threads, 1, 1);
-  return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, arguments, 0, stream);
-}
-
-// The rows of `tables`, from the keys' points on.
-cudaError_t launch_tables(P256CudaTables tables, cudaStream_t stream) {
-  using kernels::kP256CudaThreads;
-  cudaError_t result =
-      launch(kernels::p256_cuda_bases, kernels::p256_cuda_blocks(tables.count, kP256CudaThreads),
-             kP256CudaThreads, tables, stream);
-  for (tables.phase = 0; tables.phase < tables.bits && result == cudaSuccess; ++tables.phase) {
-    result = launch(kernels::p256_cuda_extend,
-                    kernels::p256_cuda_blocks(kernels::p256_cuda_additions(tables),
-                                              kP256CudaThreads * kernels::kP256CudaAdditionsEach),
-                    kP256CudaThreads, tables, stream);
-  }
-  return result;
-}
-
 // "Not ready" is no error, but the runtime keeps it as the thread's last one.
 cudaError_t is_done(cudaStream_t stream) {
   const cudaError_t state = cudaStreamQuery(stream);
   if (state == cudaErrorNotReady) (void)cudaGetLastError();
   return state;
-}
-
-void set_point(P256CudaKey& key, const std::uint8_t* point) {
-  std::memcpy(key.x, point, sizeof(key.x));
-  std::memcpy(key.y, point + sizeof(key.x), sizeof(key.y));
 }
 
 // SEC 2, §2.4.2.
@@ -128,7 +92,7 @@ P256CudaKey* CudaSlot::keys(std::uint32_t count) const {
 
 std::uint64_t CudaSlot::table_of(std::size_t index) const {
   const DeviceLayout layout(session_.options_.with_table_max, session_.options_.without_max);
-  return reinterpret_cast<std::uint64_t>(device_ + layout.tables + index * kUnknownTableBytes);
+  return reinterpret_cast<std::uint64_t>(device_ + layout.tables + index * kCudaUnknownTableBytes);
 }
 
 std::uint8_t* CudaSlot::verdicts() const { return host_ + session_.slot_input_bytes(); }
@@ -183,28 +147,9 @@ Result<void> CudaSlot::enqueue(const P256CudaJob& job) {
                              "clearing the count of exceptions"));
   if (job.key_bits == 0) COLOPHON_TRY(enqueue_tables(job, keys));
 
-  using kernels::kP256CudaThreads;
-  using kernels::kP256CudaVerifyThreads;
-  using kernels::p256_cuda_blocks;
-  const std::uint32_t scalars_a_block =
-      kP256CudaThreads * (job.invert_together ? kernels::kP256CudaScalarsEach : 1);
-  COLOPHON_TRY(session_.call(
-      launch(job.invert_together ? kernels::p256_cuda_scalars : kernels::p256_cuda_scalars_each,
-             p256_cuda_blocks(job.count, scalars_a_block), kP256CudaThreads, batch, stream_),
-      "launch of p256_cuda_scalars"));
-  auto* const verify = job.key_bits == 0 ? kernels::p256_cuda_verify_unknown
-                       : job.lanes == 0  ? kernels::p256_cuda_verify_enrolled
-                                         : kernels::p256_cuda_verify_split;
-  const std::uint64_t threads = std::uint64_t{job.count} * std::max(job.lanes, 1U);
-  COLOPHON_TRY(session_.call(launch(verify, p256_cuda_blocks(threads, kP256CudaVerifyThreads),
-                                    kP256CudaVerifyThreads, batch, stream_),
-                             "launch of p256_cuda_verify"));
-  // Hardly ever any: as many as one wave holds are enough for all that there can be.
-  const std::uint32_t exception_blocks =
-      std::min(p256_cuda_blocks(job.count, kP256CudaThreads), session_.multiprocessors_);
-  COLOPHON_TRY(session_.call(launch(kernels::p256_cuda_verify_exceptions, exception_blocks,
-                                    kP256CudaThreads, batch, stream_),
-                             "launch of p256_cuda_verify_exceptions"));
+  const P256CudaForm form{job.key_bits != 0, job.invert_together, session_.multiprocessors_};
+  const CudaLaunched launched = launch_verify(batch, form, stream_);
+  COLOPHON_TRY(session_.call(launched.result, launched.what));
   return session_.call(
       cudaMemcpyAsync(verdicts(), batch.verdicts, job.count, cudaMemcpyDeviceToHost, stream_),
       "copy of the verdicts");
@@ -327,7 +272,7 @@ std::size_t CudaSession::slot_device_bytes() const {
 }
 
 std::size_t CudaSession::slot_input_bytes() const {
-  return round_up(input_bytes(options_.with_table_max, options_.with_table_max), kRowBytes);
+  return round_up(input_bytes(options_.with_table_max, options_.with_table_max), kCudaRowBytes);
 }
 
 Result<void> CudaSession::prepare() {
@@ -355,13 +300,8 @@ Result<void> CudaSession::prepare() {
                 std::to_string(slot_device_bytes() + kTableMemoryMin));
   }
   table_memory_max_ = free > slots + kTableMemoryMin ? free - slots : kTableMemoryMin;
-  int blocks = 0;
-  COLOPHON_TRY(call(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-                        &blocks, reinterpret_cast<const void*>(kernels::p256_cuda_verify_split),
-                        static_cast<int>(kernels::kP256CudaVerifyThreads), 0),
-                    "occupancy of the kernels"));
-  resident_ =
-      multiprocessors_ * static_cast<std::uint32_t>(blocks) * kernels::kP256CudaVerifyThreads;
+  COLOPHON_TRY(
+      call(count_resident_threads(multiprocessors_, &resident_), "occupancy of the kernels"));
 
   home_ = std::make_shared<TableHome>();
   home_->device = options_.device;
@@ -371,7 +311,8 @@ Result<void> CudaSession::prepare() {
   COLOPHON_TRY(call(cudaHostAlloc(&memory, sizeof(P256CudaKey), cudaHostAllocDefault),
                     "memory to build tables"));
   build_key_ = static_cast<P256CudaKey*>(memory);
-  COLOPHON_TRY(call(cudaMalloc(&memory, kStepBytes + kBuildStepsBytes), "memory to build tables"));
+  COLOPHON_TRY(
+      call(cudaMalloc(&memory, kCudaStepBytes + kBuildStepsBytes), "memory to build tables"));
   build_memory_ = static_cast<std::uint8_t*>(memory);
   return {};
 }
@@ -533,7 +474,7 @@ void CudaSession::choose_shape(P256CudaJob& job) const {
 // --- tables --------------------------------------------------------------------------------------
 
 std::size_t CudaSession::table_bytes(unsigned bits) {
-  return kRowBytes * kernels::window_count(bits) * kernels::row_count(bits);
+  return kCudaRowBytes * kernels::window_count(bits) * kernels::row_count(bits);
 }
 
 Result<std::shared_ptr<void>> CudaSession::make_table(const std::uint8_t* point, unsigned bits) {
@@ -563,7 +504,7 @@ Result<std::shared_ptr<void>> CudaSession::make_table(const std::uint8_t* point,
                                     cudaMemcpyHostToDevice, home_->stream),
                     "copy of a key"));
   const P256CudaTables tables{reinterpret_cast<const P256CudaKey*>(build_memory_),
-                              build_memory_ + kStepBytes,
+                              build_memory_ + kCudaStepBytes,
                               1,
                               bits,
                               kernels::window_count(bits),

@@ -13,6 +13,8 @@
 #include <string>
 #include <utility>
 
+#include "round_up.h"
+
 namespace colophon {
 namespace {
 
@@ -23,10 +25,6 @@ constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 // Of the machine's memory, one eighth, and not more than a gigabyte unless it is asked for.
 constexpr std::size_t kMemoryShare = 8;
 constexpr std::size_t kMemoryDefaultMax = std::size_t{1} << 30;
-
-std::size_t round_up(std::size_t bytes, std::size_t unit) {
-  return (bytes + unit - 1) / unit * unit;
-}
 
 }  // namespace
 
