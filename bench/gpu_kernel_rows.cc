@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bench/gpu_resident.h"
 #include "bench/gpu_rows.h"
@@ -26,21 +28,25 @@ std::string gigabytes(std::size_t bytes) {
   return std::to_string((bytes + 999'999'999) / 1'000'000'000) + " GB";
 }
 
-Result<std::shared_ptr<void>> make_table(CudaSession& session, const std::uint8_t* point,
-                                         unsigned bits) {
-  COLOPHON_TRY_ASSIGN(std::shared_ptr<void> table, session.make_table(point, bits));
-  if (!table) return make_error(ErrorCode::kLimitExceeded, "no memory left for tables");
-  return table;
-}
-
 Result<DeviceTables> make_tables(const GpuSignatures& signatures, unsigned bits,
                                  unsigned generator_bits, CudaSession& session) {
+  std::vector<P256Build> builds(1);
+  COLOPHON_TRY(session.make_tables(builds, generator_bits));
   DeviceTables tables;
-  COLOPHON_TRY_ASSIGN(tables.generator, make_table(session, nullptr, generator_bits));
-  if (bits == 0) return tables;
-  for (std::size_t k = 0; k < signatures.key_count; ++k) {
-    COLOPHON_TRY_ASSIGN(auto table, make_table(session, signatures.points.at(k), bits));
-    tables.keys.push_back(std::move(table));
+  tables.generator = builds[0].memory;
+  builds.clear();
+  for (std::size_t k = 0; bits != 0 && k < signatures.key_count; ++k) {
+    builds.push_back({signatures.points.at(k)});
+  }
+  for (std::size_t at = 0; at < builds.size(); at += CudaSession::kTablesAtOnce) {
+    const std::size_t count = std::min(CudaSession::kTablesAtOnce, builds.size() - at);
+    COLOPHON_TRY(session.make_tables(std::span(builds).subspan(at, count), bits));
+  }
+  for (P256Build& build : builds) tables.keys.push_back(std::move(build.memory));
+  const auto is_missing = [](const auto& table) { return table == nullptr; };
+  if (is_missing(tables.generator) ||
+      std::any_of(tables.keys.begin(), tables.keys.end(), is_missing)) {
+    return make_error(ErrorCode::kLimitExceeded, "no memory left for tables");
   }
   return tables;
 }

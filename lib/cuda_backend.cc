@@ -16,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -317,13 +318,12 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     return CudaSession::table_bytes(bits);
   }
   [[nodiscard]] std::size_t build_bytes(unsigned /*bits*/) const override { return 0; }
-  [[nodiscard]] std::shared_ptr<void> make(const std::uint8_t* point,
-                                           unsigned bits) const noexcept override {
+  [[nodiscard]] std::size_t at_once() const override { return CudaSession::kTablesAtOnce; }
+  void make(std::span<P256Build> builds, unsigned bits) const noexcept override {
     try {
-      Result<std::shared_ptr<void>> table = session_->make_table(point, bits);
-      return table ? *std::move(table) : nullptr;
-    } catch (const std::exception& error) {
-      return nullptr;
+      (void)session_->make_tables(builds, bits);
+    } catch (const std::exception&) {
+      return;  // no memory: those left stay without
     }
   }
 
@@ -364,21 +364,24 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
   [[nodiscard]] Result<void> open() const {
     auto session = std::make_unique<CudaSession>(options_);
     Result<void> opened = session->open();
+    const DeviceInfo device = session->device();
     // A device that is still at work on what it was given keeps it; recover() tries again.
     if (opened || !session->close()) session_ = std::move(session);
     const std::scoped_lock guard(info_mutex_);
+    if (!device.name.empty()) {  // known, whether or not it can be used
+      info_.name = device.name;
+      info_.compute_capability = device.compute_capability;
+      info_.driver = device.driver;
+      info_.memory_bytes = device.memory_bytes;
+      info_.memory_free = device.memory_free;
+      info_.low_latency_max = device.low_latency_max;
+    }
     if (!opened) {
       info_.last_fault = opened.error().message;
       if (is_opened_once_) ++info_.faults;
       schedule_retry(Clock::now(), false);
       return opened;
     }
-    const DeviceInfo& device = session_->device();
-    info_.name = device.name;
-    info_.compute_capability = device.compute_capability;
-    info_.driver = device.driver;
-    info_.memory_bytes = device.memory_bytes;
-    info_.memory_free = device.memory_free;
     const std::size_t room = session_->table_memory_max();
     tables_.set_memory_max(std::min(table_memory_asked_.value_or(room / 2), room));
     opened_at_ = Clock::now();

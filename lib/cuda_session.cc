@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <chrono>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -26,8 +28,10 @@ using kernels::P256CudaSignature;
 using kernels::P256CudaTables;
 
 constexpr int kComputeMajorMin = 8;  // sm_80: the oldest that the kernels are compiled for
+constexpr std::size_t kBuildKeysBytes =
+    round_up(CudaSession::kTablesAtOnce * sizeof(P256CudaKey), kCudaRowBytes);
 constexpr std::size_t kBuildStepsBytes =
-    kCudaStepBytes * kernels::window_count(kernels::kWindowBitsMin);
+    CudaSession::kTablesAtOnce * kCudaStepBytes * kernels::window_count(kernels::kWindowBitsMin);
 constexpr std::uint32_t kSplitLanesMax = 32;
 // Graphs kept by a slot, of all counts (powers of two) and widths in use; more are made anew.
 constexpr std::size_t kGraphsMax = 128;
@@ -213,7 +217,7 @@ Result<void> CudaSession::open() {
   (void)cudaGetLastError();  // what others may have left
   Result<void> ready = inspect();
   if (ready) ready = prepare();
-  if (ready) ready = check();
+  if (ready) ready = try_out();
   // Whatever it was; close() then asks the device whether it sticks.
   if (!ready && ready.error().code != ErrorCode::kUnsupported) (void)fail(ready.error());
   return ready;
@@ -259,6 +263,10 @@ Result<void> CudaSession::inspect() {
       std::to_string(properties.major) + "." + std::to_string(properties.minor);
   device_.memory_bytes = properties.totalGlobalMem;
   multiprocessors_ = static_cast<std::uint32_t>(properties.multiProcessorCount);
+  if (properties.memoryPoolsSupported == 0) {
+    return unsupported("GPU " + std::to_string(options_.device) + " (" + device_.name +
+                       ") has no stream-ordered memory (memory pools), as some virtual GPUs");
+  }
   if (properties.major < kComputeMajorMin) {
     return unsupported("GPU " + std::to_string(options_.device) + " (" + device_.name +
                        ") has compute capability " + device_.compute_capability +
@@ -293,69 +301,98 @@ Result<void> CudaSession::prepare() {
   std::size_t total = 0;
   COLOPHON_TRY(call(cudaMemGetInfo(&free, &total), "memory of the GPU"));
   device_.memory_free = free;
-  const std::size_t slots = options_.slots_max * slot_device_bytes();
-  if (free < slot_device_bytes() + kTableMemoryMin) {
+  const auto with_slots = [this](std::size_t slots) {
+    return slots * slot_device_bytes() + kBuildKeysBytes + kBuildStepsBytes + kTableMemoryMin;
+  };
+  if (free < with_slots(1)) {
     return busy("has only " + std::to_string(free) + " of its " + std::to_string(total) +
-                " bytes of memory free, needs " +
-                std::to_string(slot_device_bytes() + kTableMemoryMin));
+                " bytes of memory free, needs " + std::to_string(with_slots(1)));
   }
-  table_memory_max_ = free > slots + kTableMemoryMin ? free - slots : kTableMemoryMin;
+  const std::size_t all = with_slots(options_.slots_max);
+  table_memory_max_ = kTableMemoryMin + (free > all ? free - all : 0);
   COLOPHON_TRY(
       call(count_resident_threads(multiprocessors_, &resident_), "occupancy of the kernels"));
+  split_max_ = std::bit_floor(
+      static_cast<std::uint32_t>(std::min<std::size_t>(resident_ / 2, options_.with_table_max)));
 
   home_ = std::make_shared<TableHome>();
   home_->device = options_.device;
   COLOPHON_TRY(call(cudaStreamCreateWithFlags(&home_->stream, cudaStreamNonBlocking),
                     "a stream for tables"));
   void* memory = nullptr;
-  COLOPHON_TRY(call(cudaHostAlloc(&memory, sizeof(P256CudaKey), cudaHostAllocDefault),
+  COLOPHON_TRY(call(cudaHostAlloc(&memory, kBuildKeysBytes, cudaHostAllocDefault),
                     "memory to build tables"));
-  build_key_ = static_cast<P256CudaKey*>(memory);
+  build_keys_ = static_cast<P256CudaKey*>(memory);
   COLOPHON_TRY(
-      call(cudaMalloc(&memory, kCudaStepBytes + kBuildStepsBytes), "memory to build tables"));
+      call(cudaMalloc(&memory, kBuildKeysBytes + kBuildStepsBytes), "memory to build tables"));
   build_memory_ = static_cast<std::uint8_t*>(memory);
   return {};
 }
 
-// Known answers (RFC 6979, A.2.5) by every kernel that a batch takes, before anything depends on
-// them.
-Result<void> CudaSession::check() {
-  constexpr auto kPoint = from_hex(
+// --- trying out ----------------------------------------------------------------------------------
+
+// RFC 6979, A.2.5: a signature of "sample".
+struct CudaSession::KnownSignature {
+  static constexpr unsigned kBits = 5;
+  static constexpr auto kPoint = from_hex(
       "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6"
       "7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299");
-  constexpr auto kSignature = from_hex(
+  static constexpr auto kSignature = from_hex(
       "efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716"
       "f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8");
-  constexpr auto kDigest =
+  static constexpr auto kDigest =
       from_hex("af2bdbe1aa9b6ec1e2ade1d694f41fc71a831d0268e9891562113d8a62add1bf");
-  constexpr unsigned kBits = 5;
-  constexpr std::uint32_t kCount = 4;
-  COLOPHON_TRY_ASSIGN(const auto generator, make_table(nullptr, kBits));
-  COLOPHON_TRY_ASSIGN(const auto table, make_table(kPoint.data(), kBits));
-  CudaSlot* const slot = take_slot(/*wait=*/true);
-  if (!generator || !table || slot == nullptr) {
-    return has_failed() ? failure() : cuda_error(cudaErrorMemoryAllocation, "memory of the GPU");
-  }
-  for (const auto& [key_bits, lanes, together] : {std::tuple{kBits, 0U, true},
-                                                  {kBits, 2U, false},
-                                                  {kBits, kSplitLanesMax, false},
-                                                  {0U, 0U, false}}) {
-    const P256CudaJob job{kCount, 1, key_bits, generator.get(), kBits, lanes, together};
-    P256CudaKey& key = *slot->keys(kCount);
-    set_point(key, kPoint.data());
-    key.table = key_bits == 0 ? slot->table_of(0) : reinterpret_cast<std::uint64_t>(table.get());
-    for (std::uint32_t i = 0; i < kCount; ++i) {
-      P256CudaSignature& signature = slot->signatures()[i];
+
+  CudaSlot& slot;
+  std::shared_ptr<void> generator, table;
+
+  // A piece of it `count` times over, of as many keys.
+  [[nodiscard]] P256CudaJob job(std::uint32_t count, bool with_table, std::uint32_t lanes,
+                                bool invert_together) const {
+    const unsigned bits = with_table ? kBits : 0;
+    const P256CudaJob made{count, count, bits, generator.get(), kBits, lanes, invert_together};
+    for (std::uint32_t i = 0; i < count; ++i) {
+      P256CudaSignature& signature = slot.signatures()[i];
       std::memcpy(signature.r, kSignature.data(), kSignature.size());
       std::memcpy(signature.e, kDigest.data(), kDigest.size());
-      signature.key = 0;
+      signature.key = i;
+      P256CudaKey& key = slot.keys(count)[i];
+      set_point(key, kPoint.data());
+      key.table = with_table ? reinterpret_cast<std::uint64_t>(table.get()) : slot.table_of(i);
     }
+    return made;
+  }
+};
+
+Result<void> CudaSession::try_out() {
+  std::array<P256Build, 2> tables = {P256Build{nullptr}, {KnownSignature::kPoint.data()}};
+  COLOPHON_TRY(make_tables(tables, KnownSignature::kBits));
+  CudaSlot* const slot = take_slot(/*wait=*/true);
+  if (!tables[0].memory || !tables[1].memory || slot == nullptr) {
+    return has_failed() ? failure() : cuda_error(cudaErrorMemoryAllocation, "memory of the GPU");
+  }
+  const KnownSignature known{*slot, tables[0].memory, tables[1].memory};
+  COLOPHON_TRY(check(known));
+  COLOPHON_TRY(calibrate(known));
+  give_back(slot);
+  return {};
+}
+
+// Known answers by every kernel that a batch takes, before anything depends on them.
+Result<void> CudaSession::check(const KnownSignature& known) {
+  constexpr std::uint32_t kCount = 4;
+  for (const auto& [with_table, lanes, together] : {std::tuple{true, 0U, true},
+                                                    {true, 2U, false},
+                                                    {true, kSplitLanesMax, false},
+                                                    {false, 0U, false}}) {
+    const P256CudaJob job = known.job(kCount, with_table, lanes, together);
     // The first is right; the others have a bit changed in r, s or the digest.
-    slot->signatures()[1].r[3] ^= 1;
-    slot->signatures()[2].s[3] ^= 1;
-    slot->signatures()[3].e[3] ^= 1;
-    COLOPHON_TRY(slot->start(job));
-    COLOPHON_TRY_ASSIGN(const std::uint8_t* const verdicts, slot->finish());
+    P256CudaSignature* const signatures = known.slot.signatures();
+    signatures[1].r[3] ^= 1;
+    signatures[2].s[3] ^= 1;
+    signatures[3].e[3] ^= 1;
+    COLOPHON_TRY(known.slot.start(job));
+    COLOPHON_TRY_ASSIGN(const std::uint8_t* const verdicts, known.slot.finish());
     constexpr std::array<std::uint8_t, kCount> kExpected = {1, 0, 0, 0};
     if (!std::equal(kExpected.begin(), kExpected.end(), verdicts)) {
       return fail(make_error(ErrorCode::kInternal,
@@ -364,8 +401,53 @@ Result<void> CudaSession::check() {
                              "backend"));
     }
   }
-  give_back(slot);
   return {};
+}
+
+std::uint32_t find_split_max(std::uint32_t max, const MeasureShapes& measure) {
+  std::uint32_t found = 0;
+  // All of them: of one that was disturbed another makes up.
+  for (std::uint32_t count = 1; count <= max; count *= 2) {
+    const auto took = measure(count);
+    if (!took) return max;
+    const auto [split, whole] = *took;
+    if (split <= whole) found = count;
+  }
+  return found;
+}
+
+// As a batch meets it: with the copies, and a graph that is there.
+Result<void> CudaSession::calibrate(const KnownSignature& known) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kRuns = 4;  // the first makes the graph; the best counts
+  const Clock::time_point end = Clock::now() + options_.calibration;
+  Result<void> going_on;
+  const auto time_of = [&](const P256CudaJob& job) -> std::optional<std::chrono::nanoseconds> {
+    auto best = std::chrono::nanoseconds::max();
+    for (int run = 0; run < kRuns; ++run) {
+      const Clock::time_point start = Clock::now();
+      if (start >= end) return std::nullopt;
+      going_on = known.slot.start(job);
+      if (!going_on) return std::nullopt;
+      if (const auto verdicts = known.slot.finish(); !verdicts) {
+        going_on = verdicts.error();
+        return std::nullopt;
+      }
+      if (run > 0) best = std::min<std::chrono::nanoseconds>(best, Clock::now() - start);
+    }
+    return best;
+  };
+  split_max_ = find_split_max(
+      split_max_,
+      [&](std::uint32_t count) -> std::optional<std::array<std::chrono::nanoseconds, 2>> {
+        const auto split = time_of(known.job(count, true, lanes_of(count), false));
+        if (!split) return std::nullopt;
+        const auto whole = time_of(known.job(count, true, 0, count > resident_));
+        if (!whole) return std::nullopt;
+        return std::array{*split, *whole};
+      });
+  device_.low_latency_max = split_max_;
+  return going_on;
 }
 
 // --- closing -------------------------------------------------------------------------------------
@@ -391,9 +473,13 @@ bool CudaSession::close() {
     tables = std::exchange(home_->tables, {});
   }
   if (is_sound && home_) {
-    for (void* table : tables) free(cudaFreeAsync(table, home_->stream));
+    // What the device has accepted to free is not freed again, whatever becomes of it.
+    std::erase_if(tables, [&](void* table) {
+      const cudaError_t result = cudaFreeAsync(table, home_->stream);
+      free(result);
+      return result == cudaSuccess;
+    });
     free(cudaStreamSynchronize(home_->stream));
-    if (is_sound) tables.clear();
   }
   if (is_sound) {
     for (const auto& slot : slots_) {
@@ -402,7 +488,7 @@ bool CudaSession::close() {
       if (slot->host_ != nullptr) free(cudaFreeHost(slot->host_));
     }
     if (build_memory_ != nullptr) free(cudaFree(build_memory_));
-    if (build_key_ != nullptr) free(cudaFreeHost(build_key_));
+    if (build_keys_ != nullptr) free(cudaFreeHost(build_keys_));
     for (cudaStream_t stream : streams) free(cudaStreamDestroy(stream));
   }
   if (!is_sound) {
@@ -459,16 +545,19 @@ void CudaSession::give_back(CudaSlot* slot) {
   slot_free_.notify_one();
 }
 
+// As many as fill the device.
+std::uint32_t CudaSession::lanes_of(std::uint32_t count) const {
+  return std::min(std::bit_floor(resident_ / count), kSplitLanesMax);
+}
+
 void CudaSession::choose_shape(P256CudaJob& job) const {
   job.lanes = 0;
   // Inverting one by one takes more instructions, but no longer while the device is not full.
   job.invert_together = job.count > resident_;
-  if (job.key_bits == 0) return;
   const std::uint32_t count = std::bit_ceil(job.count);
-  const std::uint32_t lanes = std::min(std::bit_floor(resident_ / count), kSplitLanesMax);
-  if (lanes < 2 || count > options_.with_table_max) return;
+  if (job.key_bits == 0 || count > split_max_) return;
   job.count = count;
-  job.lanes = lanes;
+  job.lanes = lanes_of(count);
 }
 
 // --- tables --------------------------------------------------------------------------------------
@@ -477,10 +566,8 @@ std::size_t CudaSession::table_bytes(unsigned bits) {
   return kCudaRowBytes * kernels::window_count(bits) * kernels::row_count(bits);
 }
 
-Result<std::shared_ptr<void>> CudaSession::make_table(const std::uint8_t* point, unsigned bits) {
-  (void)cudaSetDevice(options_.device);
-  const std::scoped_lock guard(build_mutex_);
-  if (failed_) return failure();
+// Null: no memory left on the device.
+Result<std::shared_ptr<void>> CudaSession::allocate_table(unsigned bits) {
   void* memory = nullptr;
   const cudaError_t allocated = cudaMallocAsync(&memory, table_bytes(bits), home_->stream);
   if (allocated == cudaErrorMemoryAllocation) {
@@ -492,26 +579,41 @@ Result<std::shared_ptr<void>> CudaSession::make_table(const std::uint8_t* point,
     const std::scoped_lock closing(home_->mutex);
     home_->tables.insert(memory);
   }
-  std::shared_ptr<void> table(memory, [home = home_](void* at) {
+  return std::shared_ptr<void>(memory, [home = home_](void* at) {
     const std::scoped_lock closing(home->mutex);
     if (home->has_failed || home->tables.erase(at) == 0) return;
     (void)cudaSetDevice(home->device);
     (void)cudaFreeAsync(at, home->stream);
   });
-  set_point(*build_key_, point != nullptr ? point : kGenerator.data());
-  build_key_->table = reinterpret_cast<std::uint64_t>(memory);
-  COLOPHON_TRY(call(cudaMemcpyAsync(build_memory_, build_key_, sizeof(*build_key_),
+}
+
+Result<void> CudaSession::make_tables(std::span<P256Build> builds, unsigned bits) {
+  (void)cudaSetDevice(options_.device);
+  const std::scoped_lock guard(build_mutex_);
+  if (failed_) return failure();
+  std::vector<std::shared_ptr<void>> made;
+  for (const P256Build& build : builds) {
+    COLOPHON_TRY_ASSIGN(auto memory, allocate_table(bits));
+    if (!memory) break;
+    P256CudaKey& key = build_keys_[made.size()];
+    set_point(key, build.point != nullptr ? build.point : kGenerator.data());
+    key.table = reinterpret_cast<std::uint64_t>(memory.get());
+    made.push_back(std::move(memory));
+  }
+  if (made.empty()) return {};
+  COLOPHON_TRY(call(cudaMemcpyAsync(build_memory_, build_keys_, made.size() * sizeof(P256CudaKey),
                                     cudaMemcpyHostToDevice, home_->stream),
-                    "copy of a key"));
+                    "copy of keys"));
   const P256CudaTables tables{reinterpret_cast<const P256CudaKey*>(build_memory_),
-                              build_memory_ + kCudaStepBytes,
-                              1,
+                              build_memory_ + kBuildKeysBytes,
+                              static_cast<std::uint32_t>(made.size()),
                               bits,
                               kernels::window_count(bits),
                               0};
-  COLOPHON_TRY(call(launch_tables(tables, home_->stream), "building of a table"));
+  COLOPHON_TRY(call(launch_tables(tables, home_->stream), "building of tables"));
   COLOPHON_TRY(wait_for(home_->stream));
-  return table;
+  for (std::size_t i = 0; i < made.size(); ++i) builds[i].memory = std::move(made[i]);
+  return {};
 }
 
 // --- errors --------------------------------------------------------------------------------------

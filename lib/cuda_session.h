@@ -10,15 +10,18 @@
 
 #include <cuda_runtime_api.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <tuple>
 #include <unordered_set>
 #include <utility>
@@ -27,6 +30,7 @@
 #include "colophon/backend.hpp"
 #include "colophon/error.hpp"
 #include "kernels/p256_cuda.h"
+#include "p256_tables.h"
 
 namespace colophon {
 
@@ -38,6 +42,9 @@ struct CudaOptions {
   std::size_t without_max = 16'384;
   std::size_t slots_max = 8;  // pieces on the device at once, of all threads
   std::chrono::milliseconds patience{20'000};
+  // What opening may spend on finding out up to which size a batch is sooner done by several lanes
+  // a signature. Where that is not enough, it is computed from what the device holds at once.
+  std::chrono::milliseconds calibration{100};
   // From a failure to the next try, doubled while it fails again.
   std::chrono::milliseconds retry_first{1'000};
   std::chrono::milliseconds retry_max{300'000};
@@ -53,6 +60,14 @@ struct P256CudaJob {
   std::uint32_t lanes = 0;       // a signature; 0: one, in the form for throughput
   bool invert_together = false;  // scalars of several signatures
 };
+
+// What pieces of `count` take with several lanes a signature and with one, in that order; nothing:
+// there is no time left to find out.
+using MeasureShapes =
+    std::function<std::optional<std::array<std::chrono::nanoseconds, 2>>(std::uint32_t count)>;
+// The largest power of two, at most `max`, at which several lanes are no slower; 0: at none. `max`
+// if there was no time left.
+[[nodiscard]] std::uint32_t find_split_max(std::uint32_t max, const MeasureShapes& measure);
 
 class CudaSession;
 
@@ -121,17 +136,17 @@ class CudaSession {
   [[nodiscard]] std::size_t table_memory_max() const { return table_memory_max_; }
 
   [[nodiscard]] static std::size_t table_bytes(unsigned bits);
-  // A table in the device's memory, of `point` (x ‖ y) or the generator (null). Null: no memory
-  // left there. Error kUnavailable: the device failed.
-  [[nodiscard]] Result<std::shared_ptr<void>> make_table(const std::uint8_t* point, unsigned bits);
+  static constexpr std::size_t kTablesAtOnce = 1'024;
+  // Tables in the device's memory, at most kTablesAtOnce. Null stays: no memory left there. Error
+  // kUnavailable: the device failed.
+  [[nodiscard]] Result<void> make_tables(std::span<P256Build> builds, unsigned bits);
 
   // A slot that is free, or null: `wait` for one, or there is none just now. Null after a failure.
   [[nodiscard]] CudaSlot* take_slot(bool wait);
   void give_back(CudaSlot* slot);
 
-  // In which form so many signatures are sooner done, by how many threads the device holds at once:
-  // sets the job's lanes (with its count rounded up, and for keys with tables only) and
-  // invert_together.
+  // In which form so many signatures are sooner done: sets the job's lanes (with its count rounded
+  // up, and for keys with tables only) and invert_together.
   void choose_shape(P256CudaJob& job) const;
 
   // The first error, after which nothing here is to be used. Returns it.
@@ -153,8 +168,13 @@ class CudaSession {
 
   [[nodiscard]] Result<void> inspect();
   [[nodiscard]] Result<void> prepare();
-  [[nodiscard]] Result<void> check();
+  [[nodiscard]] Result<void> try_out();
+  struct KnownSignature;
+  [[nodiscard]] Result<void> check(const KnownSignature& known);
+  [[nodiscard]] Result<void> calibrate(const KnownSignature& known);
+  [[nodiscard]] std::uint32_t lanes_of(std::uint32_t count) const;
   [[nodiscard]] Result<CudaSlot*> new_slot();
+  [[nodiscard]] Result<std::shared_ptr<void>> allocate_table(unsigned bits);
   [[nodiscard]] std::size_t slot_device_bytes() const;
   [[nodiscard]] std::size_t slot_input_bytes() const;  // on the host
   // The result of a call of the runtime. An error fails the session.
@@ -165,12 +185,13 @@ class CudaSession {
   DeviceInfo device_;
   std::size_t table_memory_max_ = 0;
   std::uint32_t multiprocessors_ = 0;
-  std::uint32_t resident_ = 0;  // threads of p256_cuda_verify_split that the device holds at once
+  std::uint32_t resident_ = 0;   // threads of p256_cuda_verify_split that the device holds at once
+  std::uint32_t split_max_ = 0;  // signatures of a piece with several lanes each
 
   std::shared_ptr<TableHome> home_;
   std::mutex build_mutex_;
-  kernels::P256CudaKey* build_key_ = nullptr;  // pinned
-  std::uint8_t* build_memory_ = nullptr;       // the key and its steps, on the device
+  kernels::P256CudaKey* build_keys_ = nullptr;  // pinned
+  std::uint8_t* build_memory_ = nullptr;        // the keys and their steps, on the device
 
   std::mutex slots_mutex_;
   std::condition_variable slot_free_;

@@ -212,7 +212,7 @@ void P256Tables::age() {
 
 // What each enrolled key at work could have, with one that gets its table now.
 std::size_t P256Tables::share_of(const Entry& entry) const {
-  const std::size_t others = lists_[1][kActive].size();
+  const std::size_t others = lists_[1][kActive].size() + arriving_;
   return memory_max_ /
          (entry.enrolled && entry.table ? std::max<std::size_t>(others, 1) : others + 1);
 }
@@ -242,8 +242,8 @@ P256Tables::Entries::iterator P256Tables::stranger(const Point& point) {
     int looked_at = 0;
     for (auto entry = list.end(); entry != list.begin() && looked_at < kLookedAtMax;) {
       --entry;
-      if (entry->building) continue;  // by one of the few threads at work
       ++looked_at;
+      if (entry->building) continue;
       if (least == list.end() || entry->uses < least->uses) least = entry;
     }
     if (least != list.end()) {
@@ -274,41 +274,133 @@ unsigned P256Tables::bits_earned(const Entry& entry) const {
   return bits;
 }
 
-P256TablePtr P256Tables::acquire(const PublicKey& key, const PreparedKey* prepared,
-                                 std::uint64_t uses) {
-  Gone gone;
-  P256TablePtr current;
-  std::unique_lock guard(mutex_);
+P256TablePtr P256Tables::use(const P256KeyUse& key, bool* has_earned) {
+  const std::scoped_lock guard(mutex_);
   // An enrolled key's entry lives as long as its handle, which the batch keeps alive.
-  const auto entry =
-      prepared != nullptr ? static_cast<const Handle*>(prepared)->entry() : stranger(key.bytes);
-  touch(entry, uses);
+  const auto entry = key.prepared != nullptr ? static_cast<const Handle*>(key.prepared)->entry()
+                                             : stranger(key.key->bytes);
+  touch(entry, key.uses);
   age();
-  current = entry->table;
-  const std::size_t current_bytes = current ? current->bytes : 0;
-  const unsigned bits = bits_earned(*entry);
-  if (entry->building || bits <= (current ? current->bits : 0)) return current;
+  *has_earned = !entry->building && bits_earned(*entry) > (entry->table ? entry->table->bits : 0);
+  return entry->table;
+}
 
-  const std::size_t build_bytes = maker_.build_bytes(bits);
-  if (build_memory_used_ != 0 && build_memory_used_ + build_bytes > memory_max_) return current;
-  const std::size_t bytes = maker_.table_bytes(bits);
-  if (!make_room(bytes - current_bytes, *entry, gone)) return current;
-  const auto table = std::make_shared<P256Table>(bits, bytes, memory_used_);
-  const CountedBytes build_memory(build_memory_used_, build_bytes);
-  entry->building = true;  // keeps a stranger's entry from being forgotten, too
-  const Point point = entry->point;
-  guard.unlock();
-  gone.clear();
-  const bool built = build(*table, &point);
-  guard.lock();
-  entry->building = false;
-  if (!built) {
-    entry->uses = 0;  // no memory: not tried again before long
-    return current;
+// Tables that a thread builds together, from the decision to build them until they are in their
+// keys' entries.
+class P256Tables::Building {
+ public:
+  explicit Building(P256Tables& tables, std::size_t count_max) : tables_(tables) {
+    all_.reserve(count_max);
+    of_width_.reserve(count_max);
+    builds_.reserve(count_max);
   }
-  // Where the limit was lowered meanwhile, this batch is the only one to use it.
-  if (memory_used_ - current_bytes <= memory_max_) set_table(entry, table);
-  return table;
+  Building(const Building&) = delete;
+  Building& operator=(const Building&) = delete;
+  // `all_` goes without the lock: unmapping takes long.
+  ~Building() {
+    const std::scoped_lock guard(tables_.mutex_);
+    for (const One& one : all_) settle(one);
+    for (const One& one : all_) tables_.replaced_ -= bytes_of(one.before);
+    tables_.build_memory_used_ -= build_bytes_;
+  }
+
+  // If there is room for what the key has earned. `place` is to have the table.
+  void begin(const P256KeyUse& key, P256TablePtr* place) {
+    Gone gone;
+    const std::scoped_lock guard(tables_.mutex_);
+    const P256TableMaker& maker = tables_.maker_;
+    Entries::iterator entry;
+    if (key.prepared != nullptr) {
+      entry = static_cast<const Handle*>(key.prepared)->entry();
+    } else if (const auto found = tables_.strangers_.find(key.key->bytes);
+               found != tables_.strangers_.end()) {
+      entry = found->second;
+    } else {
+      return;  // forgotten meanwhile
+    }
+    *place = entry->table;
+    const std::size_t bytes_before = bytes_of(*place);
+    const unsigned bits = tables_.bits_earned(*entry);
+    if (entry->building || bits <= (*place ? (*place)->bits : 0)) return;
+    const std::size_t build_bytes = maker.build_bytes(bits);
+    const std::size_t building = tables_.build_memory_used_;
+    if (building != 0 && building + build_bytes > tables_.memory_max_) return;
+    const std::size_t bytes = maker.table_bytes(bits);
+    if (!tables_.make_room(bytes - bytes_before, *entry, gone)) return;
+    all_.push_back({entry, *place, place,
+                    std::make_shared<P256Table>(bits, bytes, tables_.memory_used_),
+                    entry->enrolled && !*place});
+    entry->building = true;  // keeps a stranger's entry from being forgotten, too
+    tables_.build_memory_used_ += build_bytes;
+    build_bytes_ += build_bytes;
+    tables_.replaced_ += bytes_before;
+    if (all_.back().is_first) ++tables_.arriving_;
+  }
+
+  void make() noexcept {
+    for (const unsigned bits : kWidths) {
+      of_width_.clear();
+      builds_.clear();
+      for (One& one : all_) {
+        if (one.table->bits != bits) continue;
+        of_width_.push_back(&one);
+        builds_.push_back({one.entry->point.data()});  // which stays, while it is being built
+      }
+      if (builds_.empty()) continue;
+      tables_.maker_.make(builds_, bits);
+      for (std::size_t i = 0; i < builds_.size(); ++i) {
+        of_width_[i]->table->memory = std::move(builds_[i].memory);
+      }
+    }
+  }
+
+ private:
+  struct One {
+    Entries::iterator entry;
+    P256TablePtr before;
+    P256TablePtr* place;
+    std::shared_ptr<P256Table> table;
+    bool is_first;  // of an enrolled key
+  };
+
+  void settle(const One& one) {
+    one.entry->building = false;
+    if (one.is_first) --tables_.arriving_;
+    if (!one.table->memory) {
+      one.entry->uses = 0;  // no memory: not tried again before long
+      return;
+    }
+    *one.place = one.table;
+    // Where the limit was lowered meanwhile, this batch is the only one to use it.
+    if (tables_.memory_used_ - tables_.replaced_ <= tables_.memory_max_) {
+      tables_.set_table(one.entry, one.table);
+    }
+  }
+  [[nodiscard]] static std::size_t bytes_of(const P256TablePtr& table) {
+    return table ? table->bytes : 0;
+  }
+
+  P256Tables& tables_;
+  std::vector<One> all_;
+  std::vector<One*> of_width_;
+  std::vector<P256Build> builds_;  // of_width_'s
+  std::size_t build_bytes_ = 0;
+};
+
+void P256Tables::acquire(std::span<const P256KeyUse> keys, std::span<P256TablePtr> tables) {
+  std::vector<std::size_t> wanting;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    bool has_earned = false;
+    tables[i] = use(keys[i], &has_earned);
+    if (has_earned) wanting.push_back(i);
+  }
+  for (std::size_t at = 0; at < wanting.size(); at += maker_.at_once()) {
+    const std::span some =
+        std::span(wanting).subspan(at, std::min(maker_.at_once(), wanting.size() - at));
+    Building building(*this, some.size());
+    for (const std::size_t i : some) building.begin(keys[i], &tables[i]);
+    building.make();
+  }
 }
 
 Result<P256TablePtr> P256Tables::generator(std::uint64_t uses) {
@@ -319,7 +411,7 @@ Result<P256TablePtr> P256Tables::generator(std::uint64_t uses) {
   generator_uses_ += uses;
   if (!generator_) {  // all wait for the first
     auto first = new_table(kWidths[1]);
-    if (!build(*first, nullptr)) {
+    if (!build_generator(*first)) {
       return make_error(ErrorCode::kInternal, "no memory for the table of the curve's generator, " +
                                                   std::to_string(first->bytes) + " bytes");
     }
@@ -332,7 +424,7 @@ Result<P256TablePtr> P256Tables::generator(std::uint64_t uses) {
   const auto wider = new_table(kWidths[width]);
   generator_building_ = true;
   guard.unlock();
-  const bool built = build(*wider, nullptr);
+  const bool built = build_generator(*wider);
   guard.lock();
   generator_building_ = false;
   if (built) {
@@ -343,8 +435,10 @@ Result<P256TablePtr> P256Tables::generator(std::uint64_t uses) {
   return generator_;
 }
 
-bool P256Tables::build(P256Table& table, const Point* point) const noexcept {
-  table.memory = maker_.make(point == nullptr ? nullptr : point->data(), table.bits);
+bool P256Tables::build_generator(P256Table& table) const noexcept {
+  P256Build build;
+  maker_.make({&build, 1}, table.bits);
+  table.memory = std::move(build.memory);
   return table.memory != nullptr;
 }
 
@@ -356,17 +450,18 @@ std::size_t P256CpuTableMaker::build_bytes(unsigned bits) const {
   return kernels_.build_memory_bytes(bits);
 }
 
-std::shared_ptr<void> P256CpuTableMaker::make(const std::uint8_t* point,
-                                              unsigned bits) const noexcept {
+void P256CpuTableMaker::make(std::span<P256Build> builds, unsigned bits) const noexcept {
   try {
-    auto memory = slabs_.take(kernels_.table_bytes(bits));
-    if (!memory) return nullptr;
-    const auto scratch = allocate_huge_pages(kernels_.build_memory_bytes(bits));
-    if (!scratch) return nullptr;
-    kernels_.build_table(point, bits, memory->get(), scratch->get());
-    return *std::move(memory);
+    for (P256Build& build : builds) {
+      auto memory = slabs_.take(kernels_.table_bytes(bits));
+      if (!memory) return;
+      const auto scratch = allocate_huge_pages(kernels_.build_memory_bytes(bits));
+      if (!scratch) return;
+      kernels_.build_table(build.point, bits, memory->get(), scratch->get());
+      build.memory = *std::move(memory);
+    }
   } catch (const std::bad_alloc&) {
-    return nullptr;
+    return;  // those left are not to be had
   }
 }
 
@@ -398,7 +493,7 @@ void P256Tables::drop_table(Entries::iterator entry, Gone& gone) {
 bool P256Tables::make_room(std::size_t bytes, const Entry& wanting, Gone& gone) {
   constexpr int kLookedAtMax = 64;
   const std::size_t share = share_of(wanting);
-  std::size_t used = memory_used_;
+  std::size_t used = memory_used_ - replaced_;
   const auto drop_from = [&](Entries& list, std::size_t bytes_min) {
     auto end = list.end();
     for (int i = 0; i < kLookedAtMax && end != list.begin() && used + bytes > memory_max_; ++i) {

@@ -24,6 +24,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -68,6 +69,12 @@ class CountedBytes {
   const std::size_t bytes_;
 };
 
+// A table to be built: of `point` (x ‖ y, on the curve), or of the generator (null).
+struct P256Build {
+  const std::uint8_t* point = nullptr;
+  std::shared_ptr<void> memory = nullptr;
+};
+
 // Where tables are built, and by what: a machine's memory and arithmetic. Thread-safe.
 class P256TableMaker {
  public:
@@ -76,13 +83,14 @@ class P256TableMaker {
   P256TableMaker& operator=(const P256TableMaker&) = delete;
   virtual ~P256TableMaker() = default;
 
-  // What a table with windows of `bits` takes, and what building it takes besides.
+  // What a table with windows of `bits` takes, and what building takes besides.
   [[nodiscard]] virtual std::size_t table_bytes(unsigned bits) const = 0;
   [[nodiscard]] virtual std::size_t build_bytes(unsigned bits) const = 0;
-  // The table of `point` (x ‖ y, on the curve), or of the generator (null). Null: no memory, or the
-  // device failed.
-  [[nodiscard]] virtual std::shared_ptr<void> make(const std::uint8_t* point,
-                                                   unsigned bits) const noexcept = 0;
+  // Tables that are built sooner together than one by one.
+  [[nodiscard]] virtual std::size_t at_once() const = 0;
+  // Builds tables with windows of `bits`, at most at_once(). Those for which there is no memory
+  // stay null; so do all if the device fails.
+  virtual void make(std::span<P256Build> builds, unsigned bits) const noexcept = 0;
 };
 
 // On the CPU, by its kernels.
@@ -91,8 +99,9 @@ class P256CpuTableMaker final : public P256TableMaker {
   explicit P256CpuTableMaker(const kernels::P256Kernels& kernels) : kernels_(kernels) {}
   [[nodiscard]] std::size_t table_bytes(unsigned bits) const override;
   [[nodiscard]] std::size_t build_bytes(unsigned bits) const override;
-  [[nodiscard]] std::shared_ptr<void> make(const std::uint8_t* point,
-                                           unsigned bits) const noexcept override;
+  // Each is built in all lanes.
+  [[nodiscard]] std::size_t at_once() const override { return 1; }
+  void make(std::span<P256Build> builds, unsigned bits) const noexcept override;
 
  private:
   const kernels::P256Kernels& kernels_;
@@ -109,6 +118,14 @@ struct P256Table {
   std::shared_ptr<void> memory;
 };
 using P256TablePtr = std::shared_ptr<const P256Table>;
+
+// `uses` signatures of a key in a batch. `prepared` is P256Tables::enrol()'s, kept alive by the
+// caller, or null.
+struct P256KeyUse {
+  const PublicKey* key;
+  const PreparedKey* prepared;
+  std::uint64_t uses;
+};
 
 // For the CPU's tables: an eighth of the machine's memory, at most a gigabyte.
 [[nodiscard]] std::size_t table_memory_default();
@@ -133,11 +150,10 @@ class P256Tables {
   // A handle; the key's table and count go with it.
   [[nodiscard]] std::unique_ptr<PreparedKey> enrol(const PublicKey& key);
 
-  // The table to use for `uses` signatures of a key now; null: verify without. `prepared` is
-  // enrol()'s, kept alive by the caller, or null. Builds a table where the key has earned one and
-  // there is room; where memory runs out, it does without.
-  [[nodiscard]] P256TablePtr acquire(const PublicKey& key, const PreparedKey* prepared,
-                                     std::uint64_t uses);
+  // The table to use for each of a batch's keys now; null: verify without. Builds tables where keys
+  // have earned them and there is room; where memory runs out, they do without. tables[i] is
+  // keys[i]'s.
+  void acquire(std::span<const P256KeyUse> keys, std::span<P256TablePtr> tables);
   // The generator's, which widens likewise and is not counted against the budget. Error kInternal:
   // no memory for the first.
   [[nodiscard]] Result<P256TablePtr> generator(std::uint64_t uses);
@@ -170,21 +186,22 @@ class P256Tables {
   };
   using Gone = std::vector<P256TablePtr>;  // to be freed without the lock: unmapping takes long
   class Handle;
+  class Building;
 
   [[nodiscard]] Entries& list_of(const Entry& entry);
   void touch(Entries::iterator entry, std::uint64_t uses);
   void age();
   [[nodiscard]] std::size_t share_of(const Entry& entry) const;
   [[nodiscard]] Entries::iterator stranger(const Point& point);
+  // The key's table; whether it has earned a wider one.
+  [[nodiscard]] P256TablePtr use(const P256KeyUse& key, bool* has_earned);
   // Of the table the key has earned; 0: none.
   [[nodiscard]] unsigned bits_earned(const Entry& entry) const;
   [[nodiscard]] bool make_room(std::size_t bytes, const Entry& wanting, Gone& gone);
   void set_table(Entries::iterator entry, P256TablePtr table);
   void drop_table(Entries::iterator entry, Gone& gone);
   [[nodiscard]] P256TablePtr forget(Entries::iterator entry);
-  // False: out of memory.
-  [[nodiscard]] bool build(P256Table& table, const Point* point) const noexcept;
-
+  [[nodiscard]] bool build_generator(P256Table& table) const noexcept;
   const P256TableMaker& maker_;
 
   std::atomic<std::size_t> memory_used_ = 0;
@@ -193,6 +210,8 @@ class P256Tables {
   mutable std::mutex mutex_;
   std::size_t memory_max_;
   std::uint64_t uses_total_ = 0;
+  std::size_t replaced_ = 0;  // bytes of tables in whose place wider ones are being built
+  std::size_t arriving_ = 0;  // enrolled keys whose first table is being built
   // [enrolled][State]; in each, the most recently used first. No list is ever walked from end to
   // end: an enrolled register may be millions long.
   std::array<std::array<Entries, 3>, 2> lists_;

@@ -17,7 +17,8 @@ void print_device(const DeviceInfo& device) {
   std::cout << "    GPU " << device.index << ": " << printable(device.name)
             << ", compute capability " << device.compute_capability << ", driver for CUDA "
             << device.driver << ", " << device.memory_free << " of " << device.memory_bytes
-            << " bytes were free\n    " << (device.in_use ? "in use" : "not in use")
+            << " bytes were free, low latency up to " << device.low_latency_max
+            << " signatures\n    " << (device.in_use ? "in use" : "not in use")
             << "; signatures: " << device.signatures << " on it, " << device.signatures_on_cpu
             << " on the CPU in its place; faults: " << device.faults;
   if (device.faults != 0) std::cout << ", the last: " << printable(device.last_fault);
@@ -53,6 +54,7 @@ nlohmann::ordered_json device_json(const std::optional<DeviceInfo>& device) {
           {"driver", device->driver},
           {"memory_bytes", device->memory_bytes},
           {"memory_free", device->memory_free},
+          {"low_latency_max", device->low_latency_max},
           {"in_use", device->in_use},
           {"signatures", device->signatures},
           {"signatures_on_cpu", device->signatures_on_cpu},

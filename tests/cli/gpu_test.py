@@ -29,6 +29,7 @@ NO_GPU = [
     ("driver=12040", r"the NVIDIA driver is too old: it supports CUDA 12\.4, this program needs 13\.\d+"),
     ("devices=0", r"the NVIDIA driver finds no GPU \(is one hidden by CUDA_VISIBLE_DEVICES\?\)"),
     ("taken=8180M", rf"GPU 0 \({GPU}\) has only \d+ of its 8589934592 bytes of memory free, needs \d+"),
+    ("pools=0", rf"GPU 0 \({GPU}\) has no stream-ordered memory \(memory pools\)"),
     ("fault=cudaSetDevice@1+*:cudaErrorDevicesUnavailable",
      rf"GPU 0 \({GPU}\) is in use by another process, which has it for itself, or its compute mode "
      r"forbids all use"),
@@ -67,11 +68,12 @@ class Backends(GpuTest):
         self.assertEqual([other["device"] for other in others], [None] * len(others))
         device = cuda["device"]
         self.assertEqual(list(device), ["index", "name", "compute_capability", "driver", "memory_bytes", "memory_free",
-                                        "in_use", "signatures", "signatures_on_cpu", "faults", "last_fault"])
+                                        "low_latency_max", "in_use", "signatures", "signatures_on_cpu", "faults", "last_fault"])
         self.assertEqual((device["index"], device["name"], device["compute_capability"], device["driver"],
                           device["memory_bytes"], device["in_use"], device["signatures_on_cpu"], device["faults"],
                           device["last_fault"]), (0, GPU, "9.0", "13.0", 8 << 30, True, 0, 0, ""))
         self.assertGreater(device["signatures"], 0)  # the self-test's
+        self.assertGreater(device["low_latency_max"], 0)
         tables = cuda["table_memory"]
         self.assertEqual((tables["bytes"], tables["tables"]), (0, 0))
         self.assertTrue(1 << 30 < tables["bytes_max"] <= device["memory_free"] // 2)
@@ -89,6 +91,8 @@ class Backends(GpuTest):
                 self.assertEqual((cuda["chosen_by_auto"], cuda["self_test_passed"]), (False, False))
                 self.assertRegex(cuda["reason"], reason)
                 self.assertEqual(cuda["device"] is None, settings == "driver=0")
+                if GPU in reason:
+                    self.assertEqual((cuda["device"]["name"], cuda["device"]["in_use"]), (GPU, False))
                 self.assertTrue(best["chosen_by_auto"] or not best["self_test_passed"])
 
     def test_an_index_that_is_not_there_is_refused(self):
@@ -150,15 +154,20 @@ class Verify(GpuTest):
         self.assertTrue(told, finished)
         self.assertTrue(0 < int(told[1]) <= len(expected))
 
-    def test_two_processes_at_once(self):
+    def test_two_processes_at_once_on_one_card(self):
         text, expected = signatures()
         self.emulated.write("lines", text)
-        runs = [subprocess.Popen([EMULATED, "verify", "lines"], cwd=self.emulated.folder, stdout=subprocess.PIPE,
-                                 env={**self.emulated.environment, "COLOPHON_BACKEND": "cuda"}) for _ in range(2)]
-        for run in runs:
-            answers = run.communicate(timeout=TIMEOUT_S)[0].splitlines()
-            self.assertEqual(run.returncode, 1)
-            self.assertEqual([json.loads(answer)["valid"] for answer in answers], expected)
+        with tempfile.NamedTemporaryFile(prefix="card-") as card:
+            environment = {**self.emulated.environment, "COLOPHON_BACKEND": "cuda",
+                           "COLOPHON_GPU_EMULATOR": f"pace=free,card={card.name}"}
+            runs = [subprocess.Popen([EMULATED, "verify", "--summary", "lines"], cwd=self.emulated.folder,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+                    for _ in range(2)]
+            for run in runs:
+                answers, told = run.communicate(timeout=TIMEOUT_S)
+                self.assertEqual(run.returncode, 1)
+                self.assertEqual([json.loads(answer)["valid"] for answer in answers.splitlines()], expected)
+                self.assertEqual(json.loads(told.splitlines()[-1])["signatures_on_cpu"], 0)
 
     def test_the_ordinary_program_without_a_gpu_says_so(self):
         cuda = self.ordinary.run("backends", "--json", status=0).json()[0]
@@ -211,9 +220,26 @@ class Node(unittest.TestCase):
                 finished = self.emulated.run("node", "start", "--data", "data", status=status)
                 self.assertRegex(finished.err, message)
 
+    def test_what_a_node_takes_of_a_card_another_process_has_not(self):
+        line = json.dumps(next(p256_lines())[0]).encode()
+        arguments = ("verify", "--backend", "cuda", "-")
+        alone = self.emulated.run(*arguments, stdin=line, status=3, COLOPHON_GPU_EMULATOR="memory=1M")
+        needed = int(re.search(r" bytes of memory free, needs (\d+)", alone.err)[1])
+        with tempfile.NamedTemporaryFile(prefix="card-") as card:
+            settings = f"memory={needed + (16 << 20)},card={card.name}"
+            self.configure(settings, backend="cuda")
+            node = RunningNode(self.emulated, "data")
+            try:
+                self.assertEqual(node.get("/v1/status")["backend"], "cuda")
+                refused = self.emulated.run(*arguments, stdin=line, status=3, COLOPHON_GPU_EMULATOR=settings)
+                self.assertRegex(refused.err, rf"GPU 0 \({GPU}\) has only \d+ of its {needed + (16 << 20)} bytes of memory")
+            finally:
+                self.assertEqual(node.stop(), 0)
+            self.emulated.run(*arguments, stdin=line, status=0, COLOPHON_GPU_EMULATOR=settings)
+
     def test_under_auto_it_goes_on_on_the_cpu_and_says_so(self):
         for emulator, members, message in (
-                (NO_GPU[4][0], {}, "is in use by another process"),
+                (NO_GPU[5][0], {}, "is in use by another process"),
                 (NO_GPU[1][0], {}, "the NVIDIA driver is too old"),
                 (None, {"table_memory": 9 << 30}, "table_memory is 9663676416 bytes, but GPU 0 has room for")):
             with self.subTest(emulator=emulator, **members):

@@ -116,8 +116,20 @@ Context::Context()
                if (broken_ == cudaSuccess) broken_ = error;
              }) {
   legacy_->legacy = true;
+  open_card();
   Lock guard = lock();
   queue_.start(guard, settings_);
+}
+
+void Context::open_card() {
+  card_.reset();
+  if (settings_.card.empty()) return;
+  Result<std::unique_ptr<SharedCard>> card = SharedCard::open(settings_.card);
+  if (!card) {
+    std::fprintf(stderr, "COLOPHON_GPU_EMULATOR: %s\n", card.error().message.c_str());
+    std::_Exit(2);
+  }
+  card_ = std::move(card).value();
 }
 
 // --- calls ---------------------------------------------------------------------------------------
@@ -172,6 +184,7 @@ void Context::power_cycle(Lock& lock, const Settings& settings) {
   launches_ = 0;
   ++generation_;
   clear(true);
+  open_card();
   const std::scoped_lock guard(findings_mutex_);
   findings_.clear();
 }
@@ -200,12 +213,14 @@ void Context::clear(bool all) {
   graphs.clear();
   graph_execs.clear();
   table_.forget_attributes();
+  tell_used();
 }
 
 void Context::remove_module(Lock& lock, ModuleId module) {
   queue_.settle(lock);
   table_.remove_module(module);
   loaded_.erase(module);
+  tell_used();
 }
 
 bool Context::unload() {
@@ -228,16 +243,23 @@ Holdings Context::holdings() const {
 
 // --- memory --------------------------------------------------------------------------------------
 
-std::uint64_t Context::free_bytes() const {
-  std::uint64_t used = settings_.memory_taken;
+std::uint64_t Context::used_bytes() const {
+  std::uint64_t used = 0;
   for (const auto& [base, allocation] : allocations_) used += allocation.charged;
   for (const auto& [id, loaded] : loaded_) used += loaded.charged;
+  return used;
+}
+
+std::uint64_t Context::free_bytes() const {
+  const std::uint64_t used =
+      used_bytes() + settings_.memory_taken + (card_ ? card_->used_by_others() : 0);
   return settings_.memory_bytes - std::min(used, settings_.memory_bytes);
 }
 
 cudaError_t Context::allocate(Lock& lock, std::uint64_t bytes, bool stream_ordered,
                               DevicePointer& out) {
   queue_.settle(lock);
+  const std::unique_lock alone = turn();  // no other process takes what is free here
   const std::uint64_t free = free_bytes();
   if (bytes > free || in_pages(bytes) > free) return cudaErrorMemoryAllocation;
   const Result<DevicePointer> base = memory_.allocate(bytes);
@@ -246,6 +268,7 @@ cudaError_t Context::allocate(Lock& lock, std::uint64_t bytes, bool stream_order
                          .charged = in_pages(bytes),
                          .stream_ordered = stream_ordered,
                          .usable = !stream_ordered};
+  tell_used();
   out = *base;
   return cudaSuccess;
 }
@@ -288,6 +311,7 @@ cudaError_t Context::free(Lock& lock, DevicePointer base) {
 void Context::discard(DevicePointer base) {
   if (allocations_.erase(base) == 0) return;
   (void)memory_.free(base);
+  tell_used();
 }
 
 cudaError_t Context::allocate_pinned(std::uint64_t bytes, void** out) {
@@ -367,6 +391,7 @@ Result<const Context::Loaded*> Context::load(Lock& lock, const FatBinary& binary
     loaded.module = text.module;
     loaded.executor = std::make_unique<Executor>(std::move(executor));
     loaded.charged = in_pages(memory_.bytes_used() - before);
+    tell_used();
   }
   return &loaded;
 }
@@ -491,10 +516,14 @@ cudaError_t Context::run(Op& op) {
       work.function(work.data);
       host_function_runs = false;
       return cudaSuccess;
-    case Work::Kind::kKernel:
+    case Work::Kind::kKernel: {
+      const std::unique_lock alone = turn();
       return run_kernel(work);
-    default:
+    }
+    default: {
+      const std::unique_lock alone = turn();
       return run_copy(op);
+    }
   }
 }
 

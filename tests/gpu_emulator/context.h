@@ -29,6 +29,7 @@
 #include "tests/gpu_emulator/fault_plan.h"
 #include "tests/gpu_emulator/kernel_table.h"
 #include "tests/gpu_emulator/ptx_executor.h"
+#include "tests/gpu_emulator/shared_card.h"
 #include "tests/gpu_emulator/work_queue.h"
 
 namespace colophon::gpu_emulator {
@@ -133,6 +134,7 @@ class Context {
   [[nodiscard]] cudaError_t release_pinned(Lock& lock, void* base, bool owned);
   [[nodiscard]] bool is_pinned(const void* address, std::uint64_t bytes) const;
   [[nodiscard]] Allocated* allocated(DevicePointer base);
+  [[nodiscard]] std::uint64_t used_bytes() const;  // by this process
   [[nodiscard]] std::uint64_t free_bytes() const;
   // Not wholly inside live device memory: a finding and false.
   [[nodiscard]] bool check_range(std::string_view call, DevicePointer base, std::uint64_t bytes);
@@ -223,6 +225,14 @@ class Context {
   // Puts a planned fault of a call or of work into effect.
   void meet(const FaultPlan::Met& met);
   void clear(bool all);
+  void open_card();
+  // This process's turn on a card that is shared; none is needed on one's own.
+  [[nodiscard]] std::unique_lock<SharedCard> turn() {
+    return card_ ? std::unique_lock(*card_) : std::unique_lock<SharedCard>();
+  }
+  void tell_used() {
+    if (card_) card_->set_used(used_bytes());
+  }
   [[nodiscard]] std::vector<OpPtr> order_of(const Stream& stream) const;
   // True if there is one: it is captured no more.
   [[nodiscard]] bool capturing_blocking_stream();
@@ -231,6 +241,7 @@ class Context {
   [[nodiscard]] std::string describe(const Work& work) const;
 
   Settings settings_;
+  std::unique_ptr<SharedCard> card_;
   FaultPlan plan_;
   KernelTable table_;
   std::uint64_t generation_ = 1;  // of power_cycle()

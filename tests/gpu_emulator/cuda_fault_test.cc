@@ -364,7 +364,9 @@ TEST_F(CudaTest, ACarefulCallerSurvivesFaultsByChance) {
 TEST(SettingsTest, EveryItemIsUnderstood) {
   const Result<Settings> parsed = parse_settings(
       "seed=7, pace=free idle_us=3 hang_ms=4 devices=0 driver=12040 memory=3G taken=2M "
-      "multiprocessors=9 registers=33 steps=1000 chaos=5 print=0 unwritten=0 order=descending "
+      "card=/a/card "
+      "multiprocessors=9 pools=0 registers=33 steps=1000 chaos=5 print=0 unwritten=0 "
+      "order=descending "
       "fault=cudaFree@2+*:cudaErrorUnknown:lose,fault=kernel:cudaErrorIllegalAddress");
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ(parsed->seed, 7U);
@@ -375,7 +377,9 @@ TEST(SettingsTest, EveryItemIsUnderstood) {
   EXPECT_EQ(parsed->driver, 12040U);
   EXPECT_EQ(parsed->memory_bytes, std::uint64_t{3} << 30);
   EXPECT_EQ(parsed->memory_taken, std::uint64_t{2} << 20);
+  EXPECT_EQ(parsed->card, "/a/card");
   EXPECT_EQ(parsed->multiprocessors, 9U);
+  EXPECT_FALSE(parsed->memory_pools);
   EXPECT_EQ(parsed->registers, 33U);
   EXPECT_EQ(parsed->launch.warp_instructions_max, 1000U);
   EXPECT_EQ(parsed->chaos, 5U);

@@ -11,6 +11,7 @@ if(COLOPHON_NVCC)
     device_properties.cc
     fault_plan.cc
     kernel_table.cc
+    shared_card.cc
     work_queue.cc)
   target_include_directories(colophon_emulated_cudart SYSTEM PUBLIC ${COLOPHON_CUDA_ROOT}/include)
   target_link_libraries(colophon_emulated_cudart PUBLIC colophon_gpu_emulator Threads::Threads
@@ -68,7 +69,8 @@ if(COLOPHON_NVCC)
     cuda_capture_test.cc
     cuda_fault_test.cc
     cuda_runtime_test.cc
-    cuda_stream_test.cc)
+    cuda_stream_test.cc
+    shared_card_test.cc)
   target_link_libraries(cuda_runtime_test PRIVATE colophon_flags GTest::gtest_main ${CMAKE_DL_LIBS})
   target_compile_definitions(cuda_runtime_test PRIVATE
                              CUDART_LIBRARY="${COLOPHON_CUDA_ROOT}/lib/libcudart.so.13")

@@ -20,15 +20,18 @@
 // Faults come from a plan (Fault) or by chance (Settings::chaos). What nobody asked for is a
 // Finding: a fault of a kernel, a race between host and device, a call that breaks CUDA's rules.
 //
-// Limits, beside those of ptx_executor.h. One device, and each process has it for itself. One thing
-// runs at a time: kernels and copies never overlap, so a race between two kernels shows only as the
-// wrong order of whole kernels. Kernels cannot reach host memory, pinned or not. There is no
-// managed memory, no peer, no texture, no cooperative or cluster launch, no memory node in a graph.
-// cudaMalloc takes whole pages of 2 MiB, always. That memory is in use is known from the ranges of
-// copies and from pointers among a kernel's arguments, not from pointers in memory. While a capture
-// in global mode is under way, calls that wait, query, allocate or free fail in all threads, which
-// is stricter than CUDA. Registers of a kernel are not known: Settings::registers stands for all.
-// Times of events are those of the emulation.
+// Processes. Each has a device for itself, unless Settings::card names a file: those that name the
+// same one have its memory between them and take turns on it, a kernel or a copy each.
+//
+// Limits, beside those of ptx_executor.h. One device. One thing runs at a time: kernels and copies
+// never overlap, so a race between two kernels shows only as the wrong order of whole kernels.
+// Kernels cannot reach host memory, pinned or not. There is no managed memory, no peer, no texture,
+// no cooperative or cluster launch, no memory node in a graph. cudaMalloc takes whole pages of 2
+// MiB, always. That memory is in use is known from the ranges of copies and from pointers among a
+// kernel's arguments, not from pointers in memory. While a capture in global mode is under way,
+// calls that wait, query, allocate or free fail in all threads, which is stricter than CUDA.
+// Registers of a kernel are not known: Settings::registers stands for all. Times of events are
+// those of the emulation.
 #pragma once
 
 #include <driver_types.h>
@@ -84,7 +87,9 @@ struct Settings {
   std::uint32_t driver = 13'000;   // as cudaDriverGetVersion gives it; 0: none installed
   std::uint64_t memory_bytes = std::uint64_t{8} << 30;
   std::uint64_t memory_taken = 0;  // of them, by others
+  std::string card;                // a file of processes that share it; empty: none do
   std::uint32_t multiprocessors = 4;
+  bool memory_pools = true;      // what it says of itself; cudaMallocAsync works all the same
   std::uint32_t registers = 64;  // a thread of any kernel, for occupancy
   LaunchOptions launch;          // launch.seed: mixed with `seed` and the number of the launch
   bool check_unwritten_copies = true;  // copying to the host what was never written is a finding
@@ -93,9 +98,9 @@ struct Settings {
   std::vector<Fault> faults;
 };
 
-// "seed=3 pace=free memory=256M fault=cudaMalloc@3:cudaErrorMemoryAllocation", items separated by
-// spaces or commas: the fields above by name (memory, taken, order=ascending|descending|seeded,
-// print=0|1 …) and
+// "seed=3 pace=free memory=256M card=/tmp/card fault=cudaMalloc@3:cudaErrorMemoryAllocation", items
+// separated by spaces or commas: the fields above by name (memory, taken,
+// order=ascending|descending|seeded, print=0|1 …) and
 //   fault=WHERE[@FIRST[+COUNT]]:ERROR[:fail|break|lose|hang]     COUNT: a number or *
 // Error kInvalidArgument names the item.
 [[nodiscard]] Result<Settings> parse_settings(std::string_view text);

@@ -44,7 +44,7 @@ cudaDeviceProp device_properties(const Settings& settings) {
   device.maxBlocksPerMultiProcessor = 32;
   device.reservedSharedMemPerBlock = 1024;
   device.hostRegisterSupported = 1;
-  device.memoryPoolsSupported = 1;
+  device.memoryPoolsSupported = settings.memory_pools ? 1 : 0;
   return device;
 }
 
@@ -122,8 +122,10 @@ bool device_attribute(const cudaDeviceProp& device, cudaDeviceAttr attribute, in
     case cudaDevAttrUnifiedAddressing:
     case cudaDevAttrStreamPrioritiesSupported:
     case cudaDevAttrHostRegisterSupported:
-    case cudaDevAttrMemoryPoolsSupported:
       value = 1;
+      return true;
+    case cudaDevAttrMemoryPoolsSupported:
+      value = device.memoryPoolsSupported;
       return true;
     case cudaDevAttrKernelExecTimeout:
     case cudaDevAttrIntegrated:

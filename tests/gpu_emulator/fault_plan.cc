@@ -132,6 +132,7 @@ bool take_item(std::string_view name, std::string_view value, Settings& settings
   if (name == "memory") return take(settings.memory_bytes, bytes(value), kAny64);
   if (name == "taken") return take(settings.memory_taken, bytes(value), kAny64);
   if (name == "multiprocessors") return take(settings.multiprocessors, number(value), 1024);
+  if (name == "pools") return take(settings.memory_pools, number(value), 1);
   if (name == "registers") return take(settings.registers, number(value), 255);
   if (name == "steps") return take(settings.launch.warp_instructions_max, number(value), kAny64);
   if (name == "chaos") return take(settings.chaos, number(value), kAny32);
@@ -147,6 +148,10 @@ bool take_item(std::string_view name, std::string_view value, Settings& settings
                                     {"descending", Order::kDescending},
                                     {"seeded", Order::kSeeded}},
                                    settings.launch.order);
+  }
+  if (name == "card") {
+    settings.card = value;
+    return !value.empty();
   }
   if (name == "fault") {
     Fault fault;

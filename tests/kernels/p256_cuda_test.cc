@@ -186,6 +186,31 @@ TEST(P256CudaTest, EveryBatchSizeAroundWarpsAndBlocks) {
   for (const std::size_t size : {1, 32, 129}) gpu.expect_right(some, size, {.key_bits = 0});
 }
 
+// In each lane of a warp one that is right while those around it are wrong, and the other way
+// round: each 33rd of a batch has every lane in turn.
+TEST(P256CudaTest, EveryLaneHasItsOwnVerdict) {
+  constexpr std::size_t kPeriod = 33;
+  std::vector<Case> good;
+  std::vector<Case> bad;
+  for (const Case& one : random_cases(70, 400)) (one.valid ? good : bad).push_back(one);
+  ASSERT_GT(std::min(good.size(), bad.size()), kPeriod);
+  Gpu gpu;
+  for (const Shape& shape : {Shape{}, Shape{.lanes = 2, .scalars_each = true},
+                             Shape{.lanes = 32, .scalars_each = true}, Shape{.key_bits = 0}}) {
+    for (const bool is_odd_good : {false, true}) {
+      std::vector<const Case*> batch;
+      for (std::size_t i = 0; i < 32 * kPeriod; ++i) {
+        const std::vector<Case>& kind = (i % kPeriod == 0) == is_odd_good ? good : bad;
+        batch.push_back(&kind[i % kind.size()]);
+      }
+      const Verdicts verdicts = gpu.verify(batch, shape);
+      for (std::size_t i = 0; i < batch.size(); ++i) {
+        ASSERT_EQ(verdicts.valid[i], batch[i]->valid) << "place " << i << ", lanes " << shape.lanes;
+      }
+    }
+  }
+}
+
 TEST(P256CudaTest, EveryWindowWidth) {
   Gpu gpu;
   const std::vector<Case> cases = random_cases(33, 64);

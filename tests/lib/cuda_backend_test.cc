@@ -13,6 +13,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -59,6 +60,7 @@ CudaOptions small_pieces() {
   options.without_max = 24;
   options.slots_max = 3;
   options.retry_first = milliseconds(0);
+  options.calibration = milliseconds(0);  // shapes as computed
   return options;
 }
 
@@ -256,6 +258,42 @@ TEST(CudaMemory, ACardThatIsFullServesWithoutTables) {
   EXPECT_LE(gpu.backend().table_memory().tables, 1U);
 }
 
+// The device is hardly busy with one: a thread each works on its rows.
+TEST(CudaMemory, TheTablesOfABatchAreBuiltInOneGo) {
+  constexpr unsigned kKeys = 40;
+  constexpr std::size_t kEach = 16;  // the first table is earned
+  gpu_emulator::power_cycle(small_gpu());
+  CudaOptions options = small_pieces();
+  options.with_table_max = 1'000;
+  const auto backend = make_cuda_backend(options, best_cpu_backend);
+  ASSERT_EQ(backend->unsupported_reason(), "");
+  KeyRegistry registry(std::make_unique<KeyRegistry::Storage>(*backend));
+  BatchBuilder builder({Scheme::kEcdsaP256Sha256});
+  std::vector<KeyId> ids;
+  for (unsigned k = 0; k < kKeys; ++k) {
+    const SignedMessage item = P256Signer::with_number(500 + k).sign("of many");
+    const KeyId id = registry.add(Scheme::kEcdsaP256Sha256, item.key).value();
+    for (std::size_t i = 0; i < kEach; ++i) {
+      builder.add(Bytes(), item.message, item.signature);
+      ids.push_back(id);
+    }
+  }
+  VerifyBatch batch = builder.batch();
+  batch.public_keys = {};
+  batch.key_ids = ids;
+  batch.registry = &registry;
+  std::vector<Verdict> verdicts(ids.size());
+  const std::uint64_t before = gpu_emulator::calls("cudaLaunchKernel");
+  ASSERT_TRUE(verify_batch_on(*backend, batch, verdicts).ok());
+  EXPECT_EQ(verdicts, std::vector<Verdict>(ids.size(), Verdict::kValid));
+  EXPECT_EQ(backend->table_memory().tables, kKeys);
+  // Those of the keys and the generator's, 1 + 5 and 1 + 8, a wider one of the generator's, 1 + 10,
+  // and three for the batch.
+  EXPECT_LE(gpu_emulator::calls("cudaLaunchKernel") - before, 29U);
+  EXPECT_EQ(backend->device()->signatures_on_cpu, 0U);
+  EXPECT_EQ(first_finding(), "");
+}
+
 // --- what it leaves ------------------------------------------------------------------------------
 
 TEST(CudaBackend, TakesNoMemoryByTheBatchAndGivesAllBack) {
@@ -318,6 +356,64 @@ TEST(CudaBackend, BothShapesAndAnyOrderOfWarpsGiveTheSame) {
     EXPECT_EQ(graphs(), before);
     EXPECT_EQ(gpu.info().signatures_on_cpu, 0U);
   }
+  EXPECT_EQ(first_finding(), "");
+}
+
+TEST(CudaShapes, TheLastSizeAtWhichSplittingIsNoSlowerCounts) {
+  using std::chrono::nanoseconds;
+  const auto max_of = [](std::uint32_t max, const std::vector<bool>& is_sooner) {
+    std::size_t asked = 0;
+    const std::uint32_t found =
+        find_split_max(max, [&](std::uint32_t count) -> std::optional<std::array<nanoseconds, 2>> {
+          EXPECT_EQ(count, 1U << asked);
+          if (asked == is_sooner.size()) return std::nullopt;  // the time is up
+          const int split = is_sooner[asked++] ? 5 : 6;
+          return std::array{nanoseconds(split), nanoseconds(5)};
+        });
+    EXPECT_TRUE(asked == is_sooner.size());
+    return found;
+  };
+  EXPECT_EQ(max_of(16, {true, true, true, true, true}), 16U);
+  EXPECT_EQ(max_of(16, {true, true, true, false, false}), 4U);
+  EXPECT_EQ(max_of(16, {false, true, false, true, false}), 8U);  // some were disturbed
+  EXPECT_EQ(max_of(16, {false, false, false, false, false}), 0U);
+  EXPECT_EQ(max_of(16, {true, false}), 16U);  // not known
+  EXPECT_EQ(max_of(16, {}), 16U);
+  EXPECT_EQ(max_of(1, {true}), 1U);
+  EXPECT_EQ(max_of(0, {}), 0U);
+}
+
+// A lane is as slow here as a warp, so that splitting does not pay for long.
+TEST(CudaShapes, AreMeasuredWhenTheDeviceIsOpened) {
+  gpu_emulator::power_cycle(small_gpu());
+  CudaOptions options = small_pieces();
+  {
+    const Gpu gpu(options);
+    ASSERT_EQ(gpu.why_not(), "");
+    EXPECT_EQ(gpu.info().low_latency_max, 128U);
+  }
+  options.calibration = std::chrono::minutes(5);
+  gpu_emulator::power_cycle(small_gpu());
+  const Gpu gpu(options);
+  ASSERT_EQ(gpu.why_not(), "");
+  const std::size_t max = gpu.info().low_latency_max;
+  EXPECT_TRUE(max >= 1 && max <= 128 && (max & (max - 1)) == 0) << max;
+  EXPECT_TRUE(gpu.work());
+  const auto graphs = [] { return gpu_emulator::calls("cudaGraphLaunch"); };
+  std::uint64_t before = graphs();
+  EXPECT_TRUE(gpu.verify(max, true));
+  EXPECT_EQ(graphs(), before + 1);
+  before = graphs();
+  EXPECT_TRUE(gpu.verify(max + 1, true));
+  EXPECT_EQ(graphs(), before);
+  // A fault while it is being measured.
+  gpu_emulator::power_cycle(small_gpu());
+  const Gpu other(options);
+  gpu_emulator::add_fault({"cudaGraphLaunch", gpu_emulator::calls("cudaGraphLaunch") + 6, 1,
+                           cudaErrorLaunchFailure, Effect::kBreak});
+  EXPECT_NE(other.why_not().find("cudaErrorLaunchFailure"), std::string::npos) << other.why_not();
+  EXPECT_TRUE(other.work());
+  EXPECT_TRUE(other.info().in_use) << other.info().last_fault;
   EXPECT_EQ(first_finding(), "");
 }
 

@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -14,10 +16,14 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "batch_builder.h"
@@ -79,12 +85,19 @@ class P256TablesTest : public testing::Test {
   Enrolled enrol(std::uint32_t number) {
     return {key_number(number), tables_.enrol(key_number(number))};
   }
-  // Window bits of the table that `uses` signatures of the key get; 0: none.
+  // A batch with `uses` signatures of one key.
+  P256TablePtr acquire(const PublicKey& key, const PreparedKey* prepared, std::uint64_t uses) {
+    const P256KeyUse use{&key, prepared, uses};
+    P256TablePtr table;
+    tables_.acquire({&use, 1}, {&table, 1});
+    return table;
+  }
+  // Window bits of the table that it gets; 0: none.
   unsigned use(const Enrolled& key, std::uint64_t uses) {
-    return bits_of(tables_.acquire(key.key, key.handle.get(), uses), key.key);
+    return bits_of(acquire(key.key, key.handle.get(), uses), key.key);
   }
   unsigned use_stranger(std::uint32_t number, std::uint64_t uses) {
-    return bits_of(tables_.acquire(key_number(number), nullptr, uses), key_number(number));
+    return bits_of(acquire(key_number(number), nullptr, uses), key_number(number));
   }
   static unsigned bits_of(const P256TablePtr& table, const PublicKey& key) {
     if (!table) return 0;
@@ -359,7 +372,7 @@ TEST_F(P256TablesTest, NoStrangerTakesTheRoomOfAnEnrolledKey) {
 
 TEST_F(P256TablesTest, RemovalReleasesMemoryOnceNoBatchUsesIt) {
   std::optional<Enrolled> key = enrol(1);
-  P256TablePtr in_use = tables_.acquire(key->key, key->handle.get(), 64);
+  P256TablePtr in_use = acquire(key->key, key->handle.get(), 64);
   ASSERT_TRUE(in_use);
   key.reset();
   EXPECT_EQ(tables_.memory().tables, 0U);
@@ -387,7 +400,7 @@ TEST_F(P256TablesTest, ALowerLimitTakesEffectAtOnce) {
   EXPECT_EQ(use(keys[7], 1), 8U);
   EXPECT_EQ(use(keys[4], 1), 0U);
   // What a batch has in use goes when it is done.
-  P256TablePtr in_use = tables_.acquire(keys[7].key, keys[7].handle.get(), 1);
+  P256TablePtr in_use = acquire(keys[7].key, keys[7].handle.get(), 1);
   tables_.set_memory_max(0);
   EXPECT_EQ(tables_.memory().tables, 0U);
   EXPECT_EQ(tables_.memory().bytes, table_bytes(8));
@@ -401,7 +414,7 @@ TEST_F(P256TablesTest, ABatchOfAnyNumberOfKeysKeepsWithinTheBudget) {
   tables_.set_memory_max(16 * kMiB);
   std::vector<P256TablePtr> in_use;
   for (std::uint32_t i = 0; i < 2'000; ++i) {
-    if (auto table = tables_.acquire(key_number(i), nullptr, 256)) in_use.push_back(table);
+    if (auto table = acquire(key_number(i), nullptr, 256)) in_use.push_back(table);
     ASSERT_LE(tables_.memory().bytes, 16 * kMiB);
   }
   EXPECT_EQ(in_use.size(), 64U);
@@ -433,6 +446,129 @@ TEST_F(P256TablesTest, WithoutMemoryForTheGeneratorThereIsAnError) {
   EXPECT_EQ(tables_.generator(100'000).value()->bits, 8U);  // the narrower one stays
   impossible_bits = 99;
   EXPECT_EQ(tables_.generator(100'000).value()->bits, 16U);
+}
+
+// --- many at once --------------------------------------------------------------------------------
+
+// Builds eight together, and says what it was asked for.
+class EightAtOnce final : public P256TableMaker {
+ public:
+  [[nodiscard]] std::size_t table_bytes(unsigned bits) const override {
+    return test::table_bytes(bits);
+  }
+  [[nodiscard]] std::size_t build_bytes(unsigned /*bits*/) const override { return 0; }
+  [[nodiscard]] std::size_t at_once() const override { return 8; }
+  void make(std::span<P256Build> builds, unsigned bits) const noexcept override {
+    asked.emplace_back(builds.size(), bits);
+    for (P256Build& build : builds) {
+      if (memory_for == 0) return;
+      --memory_for;
+      build.memory = std::make_shared<std::array<std::uint8_t, 64>>();
+      if (build.point != nullptr) std::memcpy(build.memory.get(), build.point, 64);
+    }
+  }
+  mutable std::vector<std::pair<std::size_t, unsigned>> asked;
+  mutable std::size_t memory_for = ~std::size_t{0};  // so many tables
+};
+using Asked = std::vector<std::pair<std::size_t, unsigned>>;
+
+class P256TablesAtOnce : public testing::Test {
+ protected:
+  // Window bits for each key of a batch.
+  std::vector<unsigned> use(const std::vector<std::pair<std::uint32_t, std::uint64_t>>& batch) {
+    std::vector<PublicKey> keys;
+    for (const auto& [number, uses] : batch) keys.push_back(key_number(number));
+    std::vector<P256KeyUse> uses;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const auto enrolled = handles_.find(batch[i].first);
+      uses.push_back({&keys[i], enrolled == handles_.end() ? nullptr : enrolled->second.get(),
+                      batch[i].second});
+    }
+    std::vector<P256TablePtr> tables(batch.size());
+    tables_.acquire(uses, tables);
+    EXPECT_LE(tables_.memory().bytes, tables_.memory().bytes_max);
+    std::vector<unsigned> bits;
+    for (std::size_t i = 0; i < tables.size(); ++i) {
+      bits.push_back(tables[i] ? tables[i]->bits : 0);
+      if (!tables[i]) continue;
+      EXPECT_EQ(std::memcmp(tables[i]->memory.get(), keys[i].bytes.data(), 64), 0) << i;
+    }
+    maker_.asked.swap(asked_);
+    maker_.asked.clear();
+    return bits;
+  }
+  std::vector<unsigned> use_each(std::uint32_t count, std::uint64_t uses) {
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> batch;
+    for (std::uint32_t i = 0; i < count; ++i) batch.emplace_back(i, uses);
+    return use(batch);
+  }
+  void enrol(std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; ++i) handles_[i] = tables_.enrol(key_number(i));
+  }
+
+  EightAtOnce maker_;
+  P256Tables tables_{maker_, 64 * kMiB};
+  std::map<std::uint32_t, std::unique_ptr<PreparedKey>> handles_;
+  Asked asked_;  // for the last batch
+};
+
+TEST_F(P256TablesAtOnce, TheTablesOfABatchAreBuiltTogether) {
+  enrol(20);
+  EXPECT_EQ(use_each(20, 16), std::vector<unsigned>(20, 5));
+  EXPECT_EQ(asked_, (Asked{{8, 5}, {8, 5}, {4, 5}}));
+  EXPECT_EQ(use_each(20, 1), std::vector<unsigned>(20, 5));
+  EXPECT_EQ(asked_, Asked{});
+  EXPECT_EQ(tables_.memory().tables, 20U);
+  // Each by its own use; strangers by theirs.
+  EXPECT_EQ(use({{0, 50}, {1, 1}, {2, 500}, {100, 256}, {101, 255}, {3, 50}}),
+            (std::vector<unsigned>{8, 5, 10, 8, 0, 8}));
+  EXPECT_EQ(asked_, (Asked{{3, 8}, {1, 10}}));
+}
+
+TEST_F(P256TablesAtOnce, AsManyAsThereIsRoomFor) {
+  tables_.set_memory_max(kMiB);
+  enrol(40);
+  std::vector<unsigned> bits = use_each(40, 16);
+  EXPECT_EQ(std::count(bits.begin(), bits.end(), 5U), 19);
+  EXPECT_EQ(std::count(bits.begin(), bits.end(), 0U), 21);
+  // What each has a share for, as if they had come one by one or sooner.
+  handles_.clear();
+  enrol(4);
+  EXPECT_EQ(use_each(4, 64), std::vector<unsigned>(4, 8));
+  EXPECT_EQ(tables_.memory().bytes, kMiB);
+}
+
+// The narrower ones are there until the wider ones are, but have no room to themselves.
+TEST_F(P256TablesAtOnce, TheyTakeThePlaceOfNarrowerOnesWithinTheBudget) {
+  tables_.set_memory_max(4 * table_bytes(8));
+  enrol(4);
+  EXPECT_EQ(use_each(4, 16), std::vector<unsigned>(4, 5));
+  EXPECT_EQ(use_each(4, 48), std::vector<unsigned>(4, 8));
+  EXPECT_EQ(asked_, (Asked{{4, 8}}));
+  EXPECT_EQ(tables_.memory().bytes, 4 * table_bytes(8));
+}
+
+TEST_F(P256TablesAtOnce, WhereMemoryEndsTheRestDoesWithout) {
+  enrol(12);
+  maker_.memory_for = 10;
+  std::vector<unsigned> bits = use_each(12, 16);
+  EXPECT_EQ(std::count(bits.begin(), bits.end(), 5U), 10);
+  EXPECT_EQ(tables_.memory().tables, 10U);
+  EXPECT_EQ(tables_.memory().bytes, 10 * table_bytes(5));
+  maker_.memory_for = 10;
+  bits = use_each(12, 1);
+  EXPECT_EQ(asked_, Asked{}) << "not tried again at once";
+  // What a key had stays where there is no memory for a wider one.
+  maker_.memory_for = 0;
+  bits = use_each(10, 48);
+  EXPECT_EQ(bits, std::vector<unsigned>(10, 5));
+  EXPECT_EQ(tables_.memory().bytes, 10 * table_bytes(5));
+}
+
+TEST_F(P256TablesAtOnce, AKeyThatComesTwiceIsBuiltOnce) {
+  EXPECT_EQ(use({{1, 256}, {1, 1}}), (std::vector<unsigned>{8, 0}));
+  EXPECT_EQ(asked_, (Asked{{1, 8}}));
+  EXPECT_EQ(use({{1, 1}, {1, 1}}), (std::vector<unsigned>{8, 8}));
 }
 
 // --- while a table is being built ----------------------------------------------------------------
