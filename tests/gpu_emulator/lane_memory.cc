@@ -204,7 +204,8 @@ Step locate(Warp& warp, const Op& op, unsigned lane, std::uint64_t address, unsi
   const std::string_view name = intent == Intent::kRead    ? "a load"
                                 : intent == Intent::kWrite ? "a store"
                                                            : "an atomic";
-  if (address % bytes != 0) return fail(FaultKind::kMisaligned, std::string(name) + " misaligned");
+  if ((address & (bytes - 1)) != 0)
+    return fail(FaultKind::kMisaligned, std::string(name) + " misaligned");
   bool freed = false;
   if (!find(warp, lane, place, out, freed) || out.room < bytes) {
     return freed ? fail(FaultKind::kUseAfterFree, std::string(name) + " after free")

@@ -58,44 +58,49 @@ RaceCheck::Page& RaceCheck::page_of(std::uint64_t address) {
   if (number != last_page_) {
     last_page_ = number;
     last_ = &pages_[number];  // references into the map stay good
-    if (last_->records.empty()) last_->records.resize(kPageBytes / last_->granule);
+    if (last_->records.empty()) last_->records.resize(kPageBytes >> last_->granule_bits);
   }
   return *last_;
 }
 
-std::optional<RaceCheck::Race> RaceCheck::touch(Record& record, const Access& access, bool shared,
-                                                Kind kind) const {
-  const auto against = [&](const Access& earlier) -> std::optional<Race> {
-    if (ordered(earlier, access.thread, shared) || (earlier.strong && access.strong))
-      return std::nullopt;
-    return Race{0, earlier, earlier.epoch < first_epoch_, false};
+// A read takes the place of one by the same thread or one that is over; else, of one that leaves
+// another warp's standing.
+void RaceCheck::note_read(Record& record, const Access& access, bool shared) const {
+  std::array<Access, 2>& reads = record.reads;
+  const auto done = [&](const Access& read) {
+    if (read.epoch < launch_epoch_) return true;
+    return read.thread == access.thread && read.epoch >= first_epoch_
+               ? read.strong || !access.strong
+               : ordered(read, access.thread, shared);
+  };
+  std::size_t at = done(reads[0]) ? 0 : done(reads[1]) ? 1 : 2;
+  if (at == 2) at = reads[0].thread / 32 == access.thread / 32 ? 0 : 1;
+  reads[at] = access;
+}
+
+bool RaceCheck::touch(Record& record, const Access& access, bool shared, Kind kind,
+                      Race& race) const {
+  const auto meets = [&](const Access& earlier) {
+    if (ordered(earlier, access.thread, shared) || (earlier.strong && access.strong)) return false;
+    race = {0, earlier, earlier.epoch < first_epoch_, false};
+    return true;
   };
   for (const Access& write : record.writes) {
-    if (auto race = against(write)) return race;
+    if (meets(write)) return false;
     if (kind == Kind::kNonCoherentRead && write.epoch >= launch_epoch_) {
-      return Race{0, write, write.epoch < first_epoch_, true};
+      race = {0, write, write.epoch < first_epoch_, true};
+      return false;
     }
   }
   if (!access.write) {
-    // A read takes the place of one by the same thread or one that is over; else, of one that
-    // leaves another warp's standing.
-    std::array<Access, 2>& reads = record.reads;
-    const auto done = [&](const Access& read) {
-      if (read.epoch < launch_epoch_) return true;
-      return read.thread == access.thread && read.epoch >= first_epoch_
-                 ? read.strong || !access.strong
-                 : ordered(read, access.thread, shared);
-    };
-    std::size_t at = done(reads[0]) ? 0 : done(reads[1]) ? 1 : 2;
-    if (at == 2) at = reads[0].thread / 32 == access.thread / 32 ? 0 : 1;
-    reads[at] = access;
-    return std::nullopt;
+    note_read(record, access, shared);
+    return true;
   }
   for (const Access& read : record.reads) {
-    if (auto race = against(read)) return race;
+    if (meets(read)) return false;
   }
   record.writes[access.strong ? 1 : 0] = access;
-  return std::nullopt;
+  return true;
 }
 
 std::optional<RaceCheck::Race> RaceCheck::access(std::uint64_t address, std::uint32_t bytes,
@@ -110,16 +115,27 @@ std::optional<RaceCheck::Race> RaceCheck::access(std::uint64_t address, std::uin
   access.write = kind == Kind::kWrite || kind == Kind::kStrongWrite;
   // Accesses are aligned to their size, which is at most 32: one page.
   Page& page = page_of(address);
-  if (page.granule == 4 && bytes < 4) {
+  if (page.granule_bits != 0 && bytes < 4) {
     std::vector<Record> finer(kPageBytes);
     for (std::size_t i = 0; i < finer.size(); ++i) finer[i] = page.records[i / 4];
     page.records = std::move(finer);
-    page.granule = 1;
+    page.granule_bits = 0;
   }
+  const bool was_read = page.read >= launch_epoch_;
+  const bool was_written = page.written >= launch_epoch_;
+  (access.write ? page.written : page.read) = epoch_;
   const std::uint64_t offset = address % kPageBytes;
-  for (std::uint64_t i = 0; i < bytes; i += page.granule) {
-    if (auto race = touch(page.records[(offset + i) / page.granule], access, shared, kind)) {
-      race->address = address + i;
+  Record* record = &page.records[offset >> page.granule_bits];
+  Record* const end = &page.records[(offset + bytes - 1) >> page.granule_bits] + 1;
+  if (!was_written && !access.write) {
+    for (; record != end; ++record) note_read(*record, access, shared);
+  } else if (!was_written && !was_read) {
+    for (; record != end; ++record) record->writes[access.strong ? 1 : 0] = access;
+  } else {
+    Race race;
+    for (const Record* const first = record; record != end; ++record) {
+      if (touch(*record, access, shared, kind, race)) continue;
+      race.address = address + (static_cast<std::uint64_t>(record - first) << page.granule_bits);
       return race;
     }
   }

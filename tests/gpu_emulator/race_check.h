@@ -63,7 +63,11 @@ class RaceCheck {
   };
   // Records of words of 4 bytes, of single bytes once any access is narrower.
   struct Page {
-    unsigned granule = 4;
+    unsigned granule_bits = 2;
+    // The last epochs in which any of it was read and written: what was not in this launch cannot
+    // meet anything, which is how most of memory is used.
+    std::uint32_t read = 0;
+    std::uint32_t written = 0;
     std::vector<Record> records;
   };
   struct Clocks {
@@ -73,8 +77,10 @@ class RaceCheck {
   Page& page_of(std::uint64_t address);
   [[nodiscard]] std::uint32_t time_of(std::uint32_t thread) const;
   [[nodiscard]] bool ordered(const Access& earlier, std::uint32_t thread, bool shared) const;
-  [[nodiscard]] std::optional<Race> touch(Record& record, const Access& access, bool shared,
-                                          Kind kind) const;
+  // Against what the record knows; then it knows this, too. False: a race.
+  [[nodiscard]] bool touch(Record& record, const Access& access, bool shared, Kind kind,
+                           Race& race) const;
+  void note_read(Record& record, const Access& access, bool shared) const;
 
   bool between_blocks_ = true;
   std::unordered_map<std::uint64_t, Page> pages_;

@@ -14,6 +14,7 @@
 
 #include "colophon/verifier.hpp"
 #include "hsm/open.h"
+#include "tests/effort.h"
 #include "tests/hsm/token_fixture.h"
 
 namespace colophon::hsm {
@@ -563,10 +564,7 @@ TEST_F(Threads, MakeDoWithTheSessionsTheTokenHas) {
 
 // The wait is 30 s: the heavier form only.
 TEST_F(Threads, WaitForASessionAndGiveUp) {
-  const char* const heavier = std::getenv("COLOPHON_TEST_LONG");
-  if (heavier == nullptr || std::string_view(heavier) != "1") {
-    GTEST_SKIP() << "takes 30 s: set COLOPHON_TEST_LONG=1";
-  }
+  if (!colophon::test::is_long()) GTEST_SKIP() << "takes 30 s: set COLOPHON_TEST_LONG=1";
   generate("a");
   const auto signer = open("a", {.sessions_max = 1});
   const auto place = open_token(*parse_uri(key_uri("a")));

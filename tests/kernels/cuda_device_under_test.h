@@ -23,6 +23,7 @@
 #include "kernels/curve.h"
 #include "kernels/ecdsa.h"
 #include "kernels/p256_cuda.h"
+#include "tests/effort.h"
 #include "tests/gpu_emulator/device_memory.h"
 #include "tests/gpu_emulator/ptx_executor.h"
 #include "tests/kernels/p256_cases.h"
@@ -36,11 +37,6 @@ using kernels::P256CudaSignature;
 using kernels::P256CudaTables;
 
 constexpr std::size_t kTableRowBytes = 64;
-
-inline bool is_long() {
-  const char* value = std::getenv("COLOPHON_TEST_LONG");
-  return value != nullptr && std::string(value) == "1";
-}
 
 inline std::string file_text(const std::string& path) {
   std::ifstream in(path);

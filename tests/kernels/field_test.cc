@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels/cpu.h"
+#include "tests/effort.h"
 #include "tests/kernels/field_probe.h"
 
 namespace colophon::test {
@@ -240,8 +241,7 @@ TEST_P(FieldTest, AgreesWithBignumOnTheEdgesOfEveryLimb) {
 }
 
 TEST_P(FieldTest, AgreesWithBignumOnRandomNumbers) {
-  const char* is_long = std::getenv("COLOPHON_TEST_LONG");
-  const std::size_t count = is_long != nullptr && std::string(is_long) == "1" ? 200'000 : 4'000;
+  const std::size_t count = is_long() ? 200'000 : 4'000;
   std::mt19937_64 random(2);
   std::vector<std::pair<Number, Number>> pairs(count);
   for (auto& [a, b] : pairs) {

@@ -14,6 +14,7 @@
 
 #include "kernels/cpu.h"
 #include "kernels/ecdsa.h"
+#include "tests/effort.h"
 #include "tests/kernels/p256_cases.h"
 #include "tests/kernels/p256_scalar.h"
 
@@ -28,17 +29,6 @@ struct Free {
 };
 using Memory = std::unique_ptr<void, Free>;
 Memory memory(std::size_t bytes) { return Memory(std::aligned_alloc(64, (bytes + 63) / 64 * 64)); }
-
-#if defined(NDEBUG)
-constexpr bool kOptimised = true;
-#else
-constexpr bool kOptimised = false;
-#endif
-
-bool is_long() {
-  const char* value = std::getenv("COLOPHON_TEST_LONG");
-  return value != nullptr && std::string(value) == "1";
-}
 
 // One set of kernels with the tables a test asks for.
 class Machine {
@@ -173,7 +163,7 @@ TEST_P(P256KernelsTest, SumsThatMeetThemselvesAreDecidedRight) {
 
 // The widths of keys that sign most, whose tables take long to build.
 TEST_P(P256KernelsTest, SumsThatMeetThemselvesInWideTables) {
-  if (!is_long() || !kOptimised) GTEST_SKIP() << "16-bit tables: long, in optimised code only";
+  if (!is_long() || kIsDebug) GTEST_SKIP() << "16-bit tables: long, in optimised code only";
   for (const auto& [key_bits, generator_bits] :
        {std::pair{13U, 16U}, {16U, 16U}, {16U, 13U}, {5U, 16U}, {4U, 4U}}) {
     const std::vector<Case> cases = forged_cases(31 + key_bits, key_bits, generator_bits);
@@ -209,7 +199,7 @@ TEST_P(P256KernelsTest, ExceptionsDoNotSpreadInABatch) {
 
 TEST_P(P256KernelsTest, RandomAndMutatedSignaturesAgreeWithOpenssl) {
   // The checks of the slower builds find in a few what they find.
-  const std::size_t rounds_long = !kOptimised ? 10 : GetParam() == &kP256Scalar ? 25 : 250;
+  const std::size_t rounds_long = kIsDebug ? 10 : GetParam() == &kP256Scalar ? 25 : 250;
   const std::size_t rounds = is_long() ? rounds_long : 1;
   const std::size_t count = is_long() ? 4'096 : 2'000;
   std::size_t checked = 0;

@@ -74,12 +74,6 @@ inline const Backend& backend() {
   return chosen;
 }
 
-// COLOPHON_TEST_LONG=1 asks for the heavier form of the random tests.
-inline bool run_long() {
-  const char* value = std::getenv("COLOPHON_TEST_LONG");
-  return value != nullptr && std::string_view(value) == "1";
-}
-
 // What the signatures of a batch have in common.
 struct Rules {
   Scheme scheme = Scheme::kEcdsaP256Sha256;

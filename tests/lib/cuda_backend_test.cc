@@ -25,6 +25,7 @@
 #include "colophon/key_registry.hpp"
 #include "key_registry_storage.h"
 #include "p256_signer.h"
+#include "tests/effort.h"
 #include "tests/gpu_emulator/cuda_runtime.h"
 #include "verifier_on.h"
 
@@ -37,12 +38,6 @@ using gpu_emulator::kForever;
 using gpu_emulator::Pace;
 using gpu_emulator::Settings;
 using std::chrono::milliseconds;
-
-#if defined(NDEBUG)
-constexpr bool kIsDebug = false;
-#else
-constexpr bool kIsDebug = true;
-#endif
 
 // A device so small that the form for throughput begins at 129 signatures, and pieces of which a
 // batch has several.
@@ -434,7 +429,7 @@ TEST(CudaBackend, SizesAroundEveryLimit) {
 }
 
 TEST(CudaBackend, StreamsThatAreLateAndReorderedGiveTheSame) {
-  const std::uint64_t seeds = run_long() ? 200 : kIsDebug ? 2 : 8;
+  const std::uint64_t seeds = is_long() ? 200 : kIsDebug ? 2 : 4;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     Settings settings = small_gpu();
     settings.seed = seed;
@@ -522,7 +517,7 @@ TEST(CudaFaults, OfEveryCallAtEveryMomentAreSurvived) {
     if (is_work) effects.push_back(Effect::kHang);
     for (const Effect effect : effects) {
       ++seed;
-      if (!run_long() && seed % (kIsDebug ? 64 : 16) != 0) continue;  // a sample
+      if (!is_long() && seed % (kIsDebug ? 64 : 32) != 0) continue;  // a sample
       Fault fault{call, first, 1, is_work ? cudaErrorIllegalAddress : cudaErrorUnknown, effect};
       if (effect == Effect::kLose) fault.count = 5;
       survive(fault, seed);
@@ -596,7 +591,7 @@ TEST(CudaFaults, WorkThatHangsIsNotWaitedForForLong) {
 }
 
 TEST(CudaFaults, OfAnyKindAllTheTimeCostNoVerdict) {
-  const std::uint64_t seeds = run_long() ? 60 : kIsDebug ? 1 : 4;
+  const std::uint64_t seeds = is_long() ? 60 : kIsDebug ? 1 : 3;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     Settings settings = small_gpu();
     settings.seed = seed;
@@ -637,7 +632,7 @@ TEST(CudaThreads, AThousandBatchesFromEightThreads) {
   {
     const Gpu gpu;
     ASSERT_EQ(gpu.why_not(), "");
-    run_batches(gpu, 8, kIsDebug && !run_long() ? 200 : 1'000);
+    run_batches(gpu, 8, kIsDebug && !is_long() ? 200 : 1'000);
     EXPECT_EQ(gpu.info().signatures_on_cpu, 0U) << gpu.info().last_fault;
   }
   EXPECT_EQ(first_finding(), "");
@@ -688,7 +683,7 @@ TEST(CudaThreads, FaultsInTheMidstOfManyCostNoVerdict) {
     (void)gpu.why_not();
     // Some on the device, some not.
     for (int i = 0; i < 100 && (gpu.info().faults == 0 || gpu.info().signatures == 0); ++i) {
-      run_batches(gpu, 8, kIsDebug && !run_long() ? 60 : 300);
+      run_batches(gpu, 8, kIsDebug && !is_long() ? 60 : 300);
     }
     EXPECT_GT(gpu.info().faults, 0U);
     EXPECT_GT(gpu.info().signatures, 0U);

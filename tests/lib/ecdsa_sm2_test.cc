@@ -11,6 +11,7 @@
 #include "batch_builder.h"
 #include "curve.h"
 #include "openssl_handle.h"
+#include "tests/effort.h"
 
 namespace colophon::test {
 namespace {
@@ -187,7 +188,7 @@ TEST_P(EcdsaSm2, AgreesWithOpensslOnSignedAndMutated) {
   SCOPED_TRACE(kSeed);
   Random random(kSeed);
   int valid = 0;
-  for (int k = 0; k < (run_long() ? 100 : 5); ++k) {
+  for (int k = 0; k < (is_long() ? 100 : 5); ++k) {
     const KeyPair pair(scheme());
     const Bytes key = pair.public_key();
     BatchBuilder batch({scheme()});
@@ -228,7 +229,7 @@ TEST_P(EcdsaSm2, AgreesWithOpensslOnMutatedDer) {
   const Bytes message = bytes_of("mutated");
   BatchBuilder batch({scheme(), SignatureEncoding::kDer});
   std::vector<Bytes> mutants;
-  for (int i = 0; i < (run_long() ? 20000 : 1000); ++i) {
+  for (int i = 0; i < (is_long() ? 20000 : 1000); ++i) {
     Bytes der = der_of(pair.sign(message));
     switch (random.below(6)) {
       case 0:

@@ -11,6 +11,7 @@
 #include "edwards25519.h"
 #include "key_encoding.h"
 #include "openssl_handle.h"
+#include "tests/effort.h"
 
 namespace colophon::test {
 namespace {
@@ -249,7 +250,7 @@ TEST(Ed25519Differential, SignedAndMutated) {
   constexpr std::uint64_t kSeed = 0x5eed0010;
   SCOPED_TRACE(kSeed);
   Random random(kSeed);
-  for (int i = 0; i < (run_long() ? 3000 : 150); ++i) {
+  for (int i = 0; i < (is_long() ? 3000 : 150); ++i) {
     const SigningKey signer(random.bytes(32));
     const Bytes key = signer.public_key();
     const Bytes message = random.bytes(random.below(200));

@@ -13,6 +13,7 @@
 
 #include "batch_builder.h"
 #include "openssl_handle.h"
+#include "tests/effort.h"
 
 namespace colophon::test {
 namespace {
@@ -237,7 +238,7 @@ TEST(Edwards25519, EquationHoldsExactlyWhereTheReferenceSaysSo) {
   Integer largest = curve.order;
   BN_sub_word(largest.get(), 1);
   const Integer extremes[] = {Integer(0), Integer(1), Integer(15), Integer(16), largest};
-  const int rounds = run_long() ? 400 : 24;
+  const int rounds = is_long() ? 400 : 24;
   for (int i = 0; i < rounds; ++i) {
     const Integer a = curve.random_scalar(random);
     const Integer r = curve.random_scalar(random);

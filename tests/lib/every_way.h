@@ -15,6 +15,7 @@
 #include "backend_implementation.h"
 #include "batch_builder.h"
 #include "colophon/key_registry.hpp"
+#include "tests/effort.h"
 
 namespace colophon::test {
 
@@ -86,7 +87,7 @@ class EveryWay {
   // One by one; on a GPU, an emulated one most likely, a sample: it takes as long over one as over
   // many. `verdicts` stand for the rest.
   std::vector<Verdict> alone(Keys keys, std::vector<Verdict> verdicts) const {
-    const std::uint32_t step = backend().device() && !run_long() ? 16 : 1;
+    const std::uint32_t step = backend().device() && !is_long() ? 16 : 1;
     for (std::uint32_t i = 0; i < size(); i += step) {
       verdicts[i] = verify(std::span(&i, 1), keys).front();
     }

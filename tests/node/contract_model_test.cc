@@ -20,6 +20,7 @@
 
 #include "node/bytes.h"
 #include "node/event.h"
+#include "tests/effort.h"
 #include "tests/node/certificate_forge.h"
 #include "tests/node/contract_chain.h"
 
@@ -309,11 +310,9 @@ class Play {
 };
 
 TEST(ContractModel, RandomCallsDoWhatTheRulesSay) {
-  const char* const longer = std::getenv("COLOPHON_TEST_LONG");
-  const bool is_long = longer != nullptr && std::string(longer) == "1";
   const Cast cast;
   Play::Seen seen;
-  for (std::uint64_t seed = 1; seed <= (is_long ? 400U : 20U); ++seed) {
+  for (std::uint64_t seed = 1; seed <= (colophon::test::is_long() ? 400U : 20U); ++seed) {
     Play play(cast, seed);
     for (int i = 0; i < 60; ++i) {
       ASSERT_NO_FATAL_FAILURE(play.block()) << "seed " << seed << ", block " << i;

@@ -13,6 +13,7 @@
 
 #include "node/environment.h"
 #include "node/node.h"
+#include "tests/effort.h"
 #include "tests/node/consortium.h"
 #include "tests/node/simulated_disk.h"
 
@@ -20,11 +21,6 @@ namespace colophon::node {
 namespace {
 
 using namespace test;  // NOLINT: the tests' own
-
-bool is_long() {
-  const char* value = std::getenv("COLOPHON_TEST_LONG");
-  return value != nullptr && std::string_view(value) == "1";
-}
 
 class DiskFaultTest : public ::testing::Test {
  protected:
@@ -136,7 +132,7 @@ std::vector<Fault> faults_while_running() {
     faults.push_back({Fault::kFromThenOn, n});
   }
   // Into the reopening, too, which the second failure hits.
-  for (std::uint64_t n = 0; n < 8000; n += is_long() ? 100 : 500)
+  for (std::uint64_t n = 0; n < 8000; n += colophon::test::is_long() ? 100 : 500)
     faults.push_back({Fault::kFull, n});
   return faults;
 }
@@ -176,10 +172,10 @@ TEST_P(DiskFaultAtStart, IsSaidAndTheNextStartSucceeds) {
 
 std::vector<Fault> faults_at_start() {
   std::vector<Fault> faults;
-  for (std::uint64_t n = 0; n < 120; n += is_long() ? 1 : 4) {
+  for (std::uint64_t n = 0; n < 120; n += colophon::test::is_long() ? 1 : 4) {
     faults.push_back({n % 8 < 4 ? Fault::kOnce : Fault::kFromThenOn, n});
   }
-  for (std::uint64_t n = 0; n < 60000; n += is_long() ? 500 : 5000) {
+  for (std::uint64_t n = 0; n < 60000; n += colophon::test::is_long() ? 500 : 5000) {
     faults.push_back({Fault::kFull, n});
   }
   return faults;
@@ -281,7 +277,9 @@ TEST_P(PowerCut, KeepsWhatWasAcknowledged) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, PowerCut,
                          ::testing::Range(std::uint64_t{1},
-                                          is_long() ? std::uint64_t{1000} : std::uint64_t{25}));
+                                          colophon::test::is_long()  ? std::uint64_t{1000}
+                                          : colophon::test::kIsDebug ? std::uint64_t{9}
+                                                                     : std::uint64_t{25}));
 
 // --- the token -----------------------------------------------------------------------------------
 
