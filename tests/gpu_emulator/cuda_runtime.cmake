@@ -72,6 +72,7 @@ if(COLOPHON_NVCC)
     cuda_runtime_test.cc
     cuda_stream_test.cc
     shared_card_test.cc)
+  colophon_use_headers(colophon_test_headers cuda_runtime_test)
   target_link_libraries(cuda_runtime_test PRIVATE colophon_flags GTest::gtest_main ${CMAKE_DL_LIBS})
   target_compile_definitions(cuda_runtime_test PRIVATE
                              CUDART_LIBRARY="${COLOPHON_CUDA_ROOT}/lib/libcudart.so.13")
