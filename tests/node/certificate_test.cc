@@ -159,8 +159,7 @@ TEST(Certificate, GoldenFileIsReproducedAndVerifies) {
 // --- every altered byte -------------------------------------------------------------------------
 
 TEST(CertificateAlteration, EveryAlteredByteOfTheFileIsRefused) {
-  // All that a file can hold: a commitment, an intermediate CA, and P-256 signatures, so that
-  // ECDSA's freedom of encoding is in it as well.
+  // All that a file can hold: a commitment, an intermediate CA, ECDSA with its freedom of encoding.
   LogOptions options;
   options.ca_type = hsm::KeyType::kP256;
   options.salt = Der(32, 0x77);
