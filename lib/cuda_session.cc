@@ -473,7 +473,8 @@ bool CudaSession::close() {
     tables = std::exchange(home_->tables, {});
   }
   if (is_sound && home_) {
-    // What the device has accepted to free is not freed again, whatever becomes of it.
+    // What the device has accepted to free is not freed again, here or below: should the device
+    // break before it has, that stays until the process ends.
     std::erase_if(tables, [&](void* table) {
       const cudaError_t result = cudaFreeAsync(table, home_->stream);
       free(result);

@@ -467,8 +467,10 @@ void survive(const Fault& fault, std::uint64_t seed) {
     EXPECT_LE(gpu.info().faults, 1 + fault.count) << gpu.info().last_fault;
   }
   EXPECT_EQ(first_finding(), "");
-  // To a device that is gone nothing can be given back.
-  EXPECT_TRUE(held() == 0 || fault.effect == Effect::kLose) << held();
+  // To a device that is gone nothing can be given back. Of one that broke, a table or two may stay
+  // that were being freed: whether they were, cannot be known.
+  const std::size_t held_max = fault.effect == Effect::kBreak ? 2 : 0;
+  EXPECT_TRUE(held() <= held_max || fault.effect == Effect::kLose) << held();
 }
 
 TEST(CudaFaults, OfEveryCallAtEveryMomentAreSurvived) {
