@@ -618,8 +618,8 @@ void run_batches(const Gpu& gpu, int threads, int batches) {
   for (int t = 0; t < threads; ++t) {
     workers.emplace_back([&] {
       for (int i = next++; i < batches; i = next++) {
-        const std::size_t count = 1 + static_cast<std::size_t>(i) * 7 % 40;
-        if (!gpu.verify(count, i % 8 != 0, 1 + static_cast<unsigned>(i) % 3)) ++wrong;
+        const std::size_t count = 1 + static_cast<std::size_t>(i) * 7 % 12;
+        if (!gpu.verify(count, i % 16 != 0, 1 + static_cast<unsigned>(i) % 3)) ++wrong;
       }
     });
   }

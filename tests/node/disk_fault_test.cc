@@ -278,8 +278,8 @@ TEST_P(PowerCut, KeepsWhatWasAcknowledged) {
 INSTANTIATE_TEST_SUITE_P(Seeds, PowerCut,
                          ::testing::Range(std::uint64_t{1},
                                           colophon::test::is_long()  ? std::uint64_t{1000}
-                                          : colophon::test::kIsDebug ? std::uint64_t{9}
-                                                                     : std::uint64_t{25}));
+                                          : colophon::test::kIsDebug ? std::uint64_t{5}
+                                                                     : std::uint64_t{13}));
 
 // --- the token -----------------------------------------------------------------------------------
 
