@@ -406,17 +406,21 @@ Result<void> CudaSession::check(const KnownSignature& known) {
 
 std::uint32_t find_split_max(std::uint32_t max, const MeasureShapes& measure) {
   std::uint32_t found = 0;
-  // All of them: of one that was disturbed another makes up.
-  for (std::uint32_t count = 1; count <= max; count *= 2) {
+  int slower = 0;  // in a row
+  for (std::uint32_t count = 1; count <= max && slower < 2; count *= 2) {
     const auto took = measure(count);
     if (!took) return max;
     const auto [split, whole] = *took;
-    if (split <= whole) found = count;
+    ++slower;
+    if (split > whole) continue;
+    slower = 0;
+    found = count;
   }
   return found;
 }
 
-// As a batch meets it: with the copies, and a graph that is there.
+// With the copies, and a graph that is there. Its tables are of the narrowest kind, quick to build:
+// a lane then has twice the additions to do that it will have, and adding up the lanes weighs less.
 Result<void> CudaSession::calibrate(const KnownSignature& known) {
   using Clock = std::chrono::steady_clock;
   constexpr int kRuns = 4;  // the first makes the graph; the best counts

@@ -65,8 +65,8 @@ struct P256CudaJob {
 // there is no time left to find out.
 using MeasureShapes =
     std::function<std::optional<std::array<std::chrono::nanoseconds, 2>>(std::uint32_t count)>;
-// The largest power of two, at most `max`, at which several lanes are no slower; 0: at none. `max`
-// if there was no time left.
+// The largest power of two, at most `max`, up to which several lanes are no slower, but for single
+// sizes whose measuring was disturbed; 0: at none. `max` if there was no time left.
 [[nodiscard]] std::uint32_t find_split_max(std::uint32_t max, const MeasureShapes& measure);
 
 class CudaSession;

@@ -231,35 +231,39 @@ std::size_t P256Tables::PointHash::operator()(const Point& point) const noexcept
   return static_cast<std::size_t>(sum >> 64) ^ static_cast<std::size_t>(sum);
 }
 
+std::optional<P256Tables::Entries::iterator> P256Tables::find(const P256KeyUse& key) const {
+  // An enrolled key's entry lives as long as its handle, which the batch keeps alive.
+  if (key.prepared != nullptr) return static_cast<const Handle*>(key.prepared)->entry();
+  const auto found = strangers_.find(key.key->bytes);
+  if (found == strangers_.end()) return std::nullopt;
+  return found->second;
+}
+
 // A key that came as bytes, counted. Of the few seen longest ago the one with the fewest uses makes
 // place: a handful of common keys outlast any number of keys seen once.
-P256Tables::Entries::iterator P256Tables::stranger(const Point& point) {
-  if (const auto found = strangers_.find(point); found != strangers_.end()) return found->second;
+std::optional<P256Tables::Entries::iterator> P256Tables::stranger(const Point& point) {
   Entries& list = lists_[0][kWithout];
-  if (list.size() >= kStrangersMax) {
-    constexpr int kLookedAtMax = 8;
-    auto least = list.end();
-    int looked_at = 0;
-    for (auto entry = list.end(); entry != list.begin() && looked_at < kLookedAtMax;) {
-      --entry;
-      ++looked_at;
-      if (entry->building) continue;
-      if (least == list.end() || entry->uses < least->uses) least = entry;
-    }
-    if (least != list.end()) {
-      auto node = strangers_.extract(least->point);
-      node.key() = point;
-      least->point = point;
-      least->uses = 0;
-      strangers_.insert(std::move(node));
-      return least;
-    }
+  if (list.size() < kStrangersMax) {
+    Entries entries;
+    entries.emplace_front(point, /*is_enrolled=*/false);
+    strangers_.emplace(point, entries.begin());
+    list.splice(list.begin(), entries);
+    return list.begin();
   }
-  Entries entries;
-  entries.emplace_front(point, /*is_enrolled=*/false);
-  strangers_.emplace(point, entries.begin());
-  list.splice(list.begin(), entries);
-  return list.begin();
+  constexpr int kLookedAtMax = 8;
+  auto least = list.end();
+  int looked_at = 0;
+  for (auto entry = list.end(); entry != list.begin() && looked_at < kLookedAtMax; ++looked_at) {
+    --entry;
+    if (!entry->building && (least == list.end() || entry->uses < least->uses)) least = entry;
+  }
+  if (least == list.end()) return std::nullopt;  // tables are being built for all of them
+  auto node = strangers_.extract(least->point);
+  node.key() = point;
+  least->point = point;
+  least->uses = 0;
+  strangers_.insert(std::move(node));
+  return least;
 }
 
 unsigned P256Tables::bits_earned(const Entry& entry) const {
@@ -274,66 +278,96 @@ unsigned P256Tables::bits_earned(const Entry& entry) const {
   return bits;
 }
 
-P256TablePtr P256Tables::use(const P256KeyUse& key, bool* has_earned) {
+P256TablePtr P256Tables::use(const P256KeyUse& key, Earned* earned) {
+  *earned = Earned::kNothing;
   const std::scoped_lock guard(mutex_);
-  // An enrolled key's entry lives as long as its handle, which the batch keeps alive.
-  const auto entry = key.prepared != nullptr ? static_cast<const Handle*>(key.prepared)->entry()
-                                             : stranger(key.key->bytes);
-  touch(entry, key.uses);
+  std::optional<Entries::iterator> entry = find(key);
+  if (!entry) entry = stranger(key.key->bytes);
+  if (!entry) return nullptr;
+  touch(*entry, key.uses);
   age();
-  *has_earned = !entry->building && bits_earned(*entry) > (entry->table ? entry->table->bits : 0);
-  return entry->table;
+  const P256TablePtr& table = (*entry)->table;
+  if (!(*entry)->building && bits_earned(**entry) > (table ? table->bits : 0)) {
+    *earned = (*entry)->enrolled && !table ? Earned::kFirst : Earned::kWider;
+  }
+  return table;
 }
+
+// Enrolled keys of a batch that are to get their first table, until it is begun.
+class P256Tables::Arrivals {
+ public:
+  Arrivals(P256Tables& tables, std::size_t count) : tables_(tables), count_(count) {
+    const std::scoped_lock guard(tables_.mutex_);
+    tables_.arriving_ += count_;
+  }
+  Arrivals(const Arrivals&) = delete;
+  Arrivals& operator=(const Arrivals&) = delete;
+  ~Arrivals() {
+    const std::scoped_lock guard(tables_.mutex_);
+    tables_.arriving_ -= count_;
+  }
+  void one_is_there() {  // with the lock held
+    --tables_.arriving_;
+    --count_;
+  }
+
+ private:
+  P256Tables& tables_;
+  std::size_t count_;
+};
 
 // Tables that a thread builds together, from the decision to build them until they are in their
 // keys' entries.
 class P256Tables::Building {
  public:
-  explicit Building(P256Tables& tables, std::size_t count_max) : tables_(tables) {
+  Building(P256Tables& tables, std::size_t count_max) : tables_(tables), count_max_(count_max) {
     all_.reserve(count_max);
     of_width_.reserve(count_max);
     builds_.reserve(count_max);
   }
   Building(const Building&) = delete;
   Building& operator=(const Building&) = delete;
-  // `all_` goes without the lock: unmapping takes long.
   ~Building() {
+    {
+      const std::scoped_lock guard(tables_.mutex_);
+      for (const One& one : all_) settle(one);
+      tables_.build_memory_used_ -= build_bytes_;
+    }
+    all_.clear();  // without the lock: unmapping takes long
     const std::scoped_lock guard(tables_.mutex_);
-    for (const One& one : all_) settle(one);
-    for (const One& one : all_) tables_.replaced_ -= bytes_of(one.before);
-    tables_.build_memory_used_ -= build_bytes_;
+    tables_.replaced_ -= replaced_;
+  }
+
+  [[nodiscard]] bool is_full() const {
+    return all_.size() == count_max_ || replaced_ > replaced_max_;
   }
 
   // If there is room for what the key has earned. `place` is to have the table.
-  void begin(const P256KeyUse& key, P256TablePtr* place) {
+  void begin(const P256KeyUse& key, Earned earned, Arrivals& arrivals, P256TablePtr* place) {
     Gone gone;
     const std::scoped_lock guard(tables_.mutex_);
+    if (earned == Earned::kFirst) arrivals.one_is_there();
+    replaced_max_ = tables_.memory_max_ / kReplacedShare;
     const P256TableMaker& maker = tables_.maker_;
-    Entries::iterator entry;
-    if (key.prepared != nullptr) {
-      entry = static_cast<const Handle*>(key.prepared)->entry();
-    } else if (const auto found = tables_.strangers_.find(key.key->bytes);
-               found != tables_.strangers_.end()) {
-      entry = found->second;
-    } else {
-      return;  // forgotten meanwhile
-    }
-    *place = entry->table;
-    const std::size_t bytes_before = bytes_of(*place);
-    const unsigned bits = tables_.bits_earned(*entry);
-    if (entry->building || bits <= (*place ? (*place)->bits : 0)) return;
+    const std::optional<Entries::iterator> found = tables_.find(key);
+    if (!found) return;  // forgotten meanwhile
+    Entry& entry = **found;
+    const unsigned bits = tables_.bits_earned(entry);
+    if (entry.building || bits <= (entry.table ? entry.table->bits : 0)) return;
     const std::size_t build_bytes = maker.build_bytes(bits);
     const std::size_t building = tables_.build_memory_used_;
     if (building != 0 && building + build_bytes > tables_.memory_max_) return;
     const std::size_t bytes = maker.table_bytes(bits);
-    if (!tables_.make_room(bytes - bytes_before, *entry, gone)) return;
-    all_.push_back({entry, *place, place,
+    const std::size_t bytes_before = entry.table ? entry.table->bytes : 0;
+    if (!tables_.make_room(bytes - bytes_before, entry, gone)) return;
+    all_.push_back({*found, entry.table, place,
                     std::make_shared<P256Table>(bits, bytes, tables_.memory_used_),
-                    entry->enrolled && !*place});
-    entry->building = true;  // keeps a stranger's entry from being forgotten, too
+                    entry.enrolled && !entry.table});
+    entry.building = true;  // keeps a stranger's entry from being forgotten, too
     tables_.build_memory_used_ += build_bytes;
     build_bytes_ += build_bytes;
     tables_.replaced_ += bytes_before;
+    replaced_ += bytes_before;
     if (all_.back().is_first) ++tables_.arriving_;
   }
 
@@ -372,34 +406,48 @@ class P256Tables::Building {
     }
     *one.place = one.table;
     // Where the limit was lowered meanwhile, this batch is the only one to use it.
-    if (tables_.memory_used_ - tables_.replaced_ <= tables_.memory_max_) {
-      tables_.set_table(one.entry, one.table);
-    }
-  }
-  [[nodiscard]] static std::size_t bytes_of(const P256TablePtr& table) {
-    return table ? table->bytes : 0;
+    if (tables_.memory_used() <= tables_.memory_max_) tables_.set_table(one.entry, one.table);
   }
 
   P256Tables& tables_;
+  const std::size_t count_max_;
   std::vector<One> all_;
   std::vector<One*> of_width_;
   std::vector<P256Build> builds_;  // of_width_'s
   std::size_t build_bytes_ = 0;
+  std::size_t replaced_ = 0;
+  std::size_t replaced_max_ = ~std::size_t{0};
 };
 
 void P256Tables::acquire(std::span<const P256KeyUse> keys, std::span<P256TablePtr> tables) {
-  std::vector<std::size_t> wanting;
+  struct Wanting {
+    std::size_t key;
+    Earned earned;
+  };
+  std::vector<Wanting> wanting;
+  std::size_t first = 0;
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    bool has_earned = false;
-    tables[i] = use(keys[i], &has_earned);
-    if (has_earned) wanting.push_back(i);
+    Earned earned = Earned::kNothing;
+    tables[i] = use(keys[i], &earned);
+    if (earned != Earned::kNothing) wanting.push_back({i, earned});
+    if (earned == Earned::kFirst) ++first;
   }
-  for (std::size_t at = 0; at < wanting.size(); at += maker_.at_once()) {
-    const std::span some =
-        std::span(wanting).subspan(at, std::min(maker_.at_once(), wanting.size() - at));
-    Building building(*this, some.size());
-    for (const std::size_t i : some) building.begin(keys[i], &tables[i]);
+  if (wanting.empty()) return;
+  // A table that this batch holds could not make room for one that it earns.
+  std::fill(tables.begin(), tables.end(), nullptr);
+  Arrivals arrivals(*this, first);
+  for (std::size_t at = 0; at < wanting.size();) {
+    Building building(*this, std::min(maker_.at_once(), wanting.size() - at));
+    while (at < wanting.size() && !building.is_full()) {
+      const auto [key, earned] = wanting[at++];
+      building.begin(keys[key], earned, arrivals, &tables[key]);
+    }
     building.make();
+  }
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (tables[i]) continue;
+    const std::scoped_lock guard(mutex_);
+    if (const auto entry = find(keys[i])) tables[i] = (*entry)->table;
   }
 }
 
@@ -486,6 +534,12 @@ void P256Tables::drop_table(Entries::iterator entry, Gone& gone) {
   }
 }
 
+// By tables that will be there when those being built are.
+std::size_t P256Tables::memory_used() const {
+  const std::size_t used = memory_used_;
+  return used - std::min(used, replaced_);
+}
+
 // Room for `bytes` more for `wanting`, by dropping tables that no batch uses: strangers' first,
 // then idle ones, then those wider than their key's share. An active key's own share is nobody
 // else's: more keys than there is room for would take it from each other in turns, and only ever
@@ -493,7 +547,7 @@ void P256Tables::drop_table(Entries::iterator entry, Gone& gone) {
 bool P256Tables::make_room(std::size_t bytes, const Entry& wanting, Gone& gone) {
   constexpr int kLookedAtMax = 64;
   const std::size_t share = share_of(wanting);
-  std::size_t used = memory_used_ - replaced_;
+  std::size_t used = memory_used();
   const auto drop_from = [&](Entries& list, std::size_t bytes_min) {
     auto end = list.end();
     for (int i = 0; i < kLookedAtMax && end != list.begin() && used + bytes > memory_max_; ++i) {

@@ -12,9 +12,10 @@
 // signatures by keys of his own making slows down no member.
 //
 // The budget counts the memory of every table, whole pages, from before it is built until the last
-// batch that uses it is done. It is passed only for a moment: while a wider table takes the place
-// of a narrower one, and by what batches have in use when the limit is lowered. Memory to build in
-// comes on top; of it, too, no more than the budget is out at once, or what one table takes.
+// batch that uses it is done. It is passed only for a moment, by a sixteenth at most (or one
+// table): while wider tables take the place of narrower ones; and by what batches have in use when
+// the limit is lowered. Memory to build in comes on top; of it, too, no more than the budget is out
+// at once, or what one table takes.
 #pragma once
 
 #include <array>
@@ -24,6 +25,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -142,6 +144,8 @@ class P256Tables {
   // second's work of a fast core, or many times what all keys at work would take to come by again.
   static constexpr std::uint64_t kIdleUses = std::uint64_t{1} << 20;
   static constexpr std::uint64_t kIdleUsesPerKey = 64;
+  // Of the budget, what may be there twice: tables in whose place wider ones are being built.
+  static constexpr std::size_t kReplacedShare = 16;
   // Keys neither enrolled nor with a table whose uses are counted.
   static constexpr std::size_t kStrangersMax = 4'096;
 
@@ -186,15 +190,20 @@ class P256Tables {
   };
   using Gone = std::vector<P256TablePtr>;  // to be freed without the lock: unmapping takes long
   class Handle;
+  class Arrivals;
   class Building;
 
   [[nodiscard]] Entries& list_of(const Entry& entry);
   void touch(Entries::iterator entry, std::uint64_t uses);
   void age();
   [[nodiscard]] std::size_t share_of(const Entry& entry) const;
-  [[nodiscard]] Entries::iterator stranger(const Point& point);
-  // The key's table; whether it has earned a wider one.
-  [[nodiscard]] P256TablePtr use(const P256KeyUse& key, bool* has_earned);
+  // Nothing: it is not counted.
+  [[nodiscard]] std::optional<Entries::iterator> find(const P256KeyUse& key) const;
+  [[nodiscard]] std::optional<Entries::iterator> stranger(const Point& point);
+  // The key's table, and what it has earned.
+  enum class Earned : std::uint8_t { kNothing, kFirst, kWider };
+  [[nodiscard]] P256TablePtr use(const P256KeyUse& key, Earned* earned);
+  [[nodiscard]] std::size_t memory_used() const;
   // Of the table the key has earned; 0: none.
   [[nodiscard]] unsigned bits_earned(const Entry& entry) const;
   [[nodiscard]] bool make_room(std::size_t bytes, const Entry& wanting, Gone& gone);
@@ -211,7 +220,7 @@ class P256Tables {
   std::size_t memory_max_;
   std::uint64_t uses_total_ = 0;
   std::size_t replaced_ = 0;  // bytes of tables in whose place wider ones are being built
-  std::size_t arriving_ = 0;  // enrolled keys whose first table is being built
+  std::size_t arriving_ = 0;  // enrolled keys that are to get their first table now
   // [enrolled][State]; in each, the most recently used first. No list is ever walked from end to
   // end: an enrolled register may be millions long.
   std::array<std::array<Entries, 3>, 2> lists_;

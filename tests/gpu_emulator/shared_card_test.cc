@@ -30,7 +30,7 @@ class SharedCardTest : public testing::Test {
     path_ = path;
   }
   void TearDown() override {
-    for (const pid_t child : children_) end(child);
+    while (!children_.empty()) end(children_.back());
     std::remove(path_.c_str());
   }
 
@@ -43,7 +43,7 @@ class SharedCardTest : public testing::Test {
   pid_t start(const std::function<void(SharedCard&)>& what) {
     int ready[2];
     EXPECT_EQ(pipe(ready), 0);
-    const pid_t child = fork();
+    const pid_t child = forked();
     if (child == 0) {
       Result<std::unique_ptr<SharedCard>> card = SharedCard::open(path_);
       const char done = card ? 'y' : 'n';
@@ -56,13 +56,18 @@ class SharedCardTest : public testing::Test {
     EXPECT_EQ(read(ready[0], &done, 1), 1);
     EXPECT_EQ(done, 'y');
     close(ready[0]);
-    children_.push_back(child);
     return child;
   }
   void end(pid_t child) {
+    std::erase(children_, child);
     kill(child, SIGKILL);
     waitpid(child, nullptr, 0);
-    std::erase(children_, child);
+  }
+  pid_t forked() {
+    const pid_t child = fork();
+    if (child < 0) std::abort();  // -1 is no child: a signal to it would go to everybody
+    if (child > 0) children_.push_back(child);
+    return child;
   }
 
   std::string path_;
@@ -100,18 +105,17 @@ TEST_F(SharedCardTest, OneHasItsTurnAtATime) {
   // The child says that it is there, then counts.
   int go[2];
   ASSERT_EQ(pipe(go), 0);
-  const pid_t child = fork();
+  const pid_t child = forked();
   if (child == 0) {
     Result<std::unique_ptr<SharedCard>> card = SharedCard::open(path_);
     (void)!write(go[1], "y", 1);
     if (card) count(**card);
     _exit(card ? 0 : 1);
   }
-  children_.push_back(child);
+  close(go[1]);
   char started = 0;
   EXPECT_EQ(read(go[0], &started, 1), 1);
   close(go[0]);
-  close(go[1]);
   const auto card = open();
   count(*card);
   int status = 0;

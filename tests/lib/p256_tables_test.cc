@@ -459,6 +459,7 @@ class EightAtOnce final : public P256TableMaker {
   [[nodiscard]] std::size_t build_bytes(unsigned /*bits*/) const override { return 0; }
   [[nodiscard]] std::size_t at_once() const override { return 8; }
   void make(std::span<P256Build> builds, unsigned bits) const noexcept override {
+    const std::scoped_lock guard(mutex);
     asked.emplace_back(builds.size(), bits);
     for (P256Build& build : builds) {
       if (memory_for == 0) return;
@@ -469,6 +470,7 @@ class EightAtOnce final : public P256TableMaker {
   }
   mutable std::vector<std::pair<std::size_t, unsigned>> asked;
   mutable std::size_t memory_for = ~std::size_t{0};  // so many tables
+  mutable std::mutex mutex;
 };
 using Asked = std::vector<std::pair<std::size_t, unsigned>>;
 
@@ -531,11 +533,27 @@ TEST_F(P256TablesAtOnce, AsManyAsThereIsRoomFor) {
   std::vector<unsigned> bits = use_each(40, 16);
   EXPECT_EQ(std::count(bits.begin(), bits.end(), 5U), 19);
   EXPECT_EQ(std::count(bits.begin(), bits.end(), 0U), 21);
-  // What each has a share for, as if they had come one by one or sooner.
-  handles_.clear();
+}
+
+// Not the first ones all that there is.
+TEST_F(P256TablesAtOnce, EachWhatItHasAShareFor) {
+  tables_.set_memory_max(kMiB);
   enrol(4);
-  EXPECT_EQ(use_each(4, 64), std::vector<unsigned>(4, 8));
+  EXPECT_EQ(use_each(4, 512), std::vector<unsigned>(4, 8));
+  EXPECT_EQ(asked_, (Asked{{4, 8}}));
   EXPECT_EQ(tables_.memory().bytes, kMiB);
+  handles_.clear();
+  enrol(1);
+  EXPECT_EQ(use_each(1, 512), std::vector<unsigned>{10});
+}
+
+// Though the batch itself has its key.
+TEST_F(P256TablesAtOnce, ATableWiderThanItsKeysShareMakesRoom) {
+  tables_.set_memory_max(kMiB);
+  enrol(4);
+  EXPECT_EQ(use({{0, 512}}), std::vector<unsigned>{10});
+  EXPECT_EQ(use_each(4, 64), (std::vector<unsigned>{0, 8, 8, 8}));
+  EXPECT_EQ(use_each(4, 64), std::vector<unsigned>(4, 8));
 }
 
 // The narrower ones are there until the wider ones are, but have no room to themselves.
@@ -544,7 +562,8 @@ TEST_F(P256TablesAtOnce, TheyTakeThePlaceOfNarrowerOnesWithinTheBudget) {
   enrol(4);
   EXPECT_EQ(use_each(4, 16), std::vector<unsigned>(4, 5));
   EXPECT_EQ(use_each(4, 48), std::vector<unsigned>(4, 8));
-  EXPECT_EQ(asked_, (Asked{{4, 8}}));
+  // A sixteenth of the budget at a time is there twice, and what went beyond it.
+  EXPECT_EQ(asked_, (Asked{{2, 8}, {2, 8}}));
   EXPECT_EQ(tables_.memory().bytes, 4 * table_bytes(8));
 }
 
@@ -566,9 +585,49 @@ TEST_F(P256TablesAtOnce, WhereMemoryEndsTheRestDoesWithout) {
 }
 
 TEST_F(P256TablesAtOnce, AKeyThatComesTwiceIsBuiltOnce) {
-  EXPECT_EQ(use({{1, 256}, {1, 1}}), (std::vector<unsigned>{8, 0}));
+  EXPECT_EQ(use({{1, 256}, {1, 1}}), (std::vector<unsigned>{8, 8}));
   EXPECT_EQ(asked_, (Asked{{1, 8}}));
   EXPECT_EQ(use({{1, 1}, {1, 1}}), (std::vector<unsigned>{8, 8}));
+}
+
+// Keys come and go, and the limit moves, while batches of many are built.
+TEST_F(P256TablesAtOnce, ThreadsKeepWithinTheBudgetAndLoseCountOfNothing) {
+  tables_.set_memory_max(2 * kMiB);
+  enrol(30);
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong = 0;
+  for (std::uint32_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (std::uint32_t round = 0; round < 200; ++round) {
+        std::vector<PublicKey> keys;
+        std::vector<P256KeyUse> uses;
+        for (std::uint32_t i = 0; i < 12; ++i) keys.push_back(key_number((7 * t + round + i) % 40));
+        for (std::uint32_t i = 0; i < 12; ++i) {
+          const auto enrolled = handles_.find((7 * t + round + i) % 40);
+          uses.push_back(
+              {&keys[i], enrolled == handles_.end() ? nullptr : enrolled->second.get(), 40});
+        }
+        std::vector<P256TablePtr> tables(keys.size());
+        tables_.acquire(uses, tables);
+        for (std::size_t i = 0; i < tables.size(); ++i) {
+          if (tables[i] && std::memcmp(tables[i]->memory.get(), keys[i].bytes.data(), 64) != 0) {
+            ++wrong;
+          }
+        }
+        if (t == 0) tables_.set_memory_max(round % 3 == 0 ? kMiB / 2 : 2 * kMiB);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_LE(tables_.memory().bytes, 2 * kMiB);
+  tables_.set_memory_max(0);
+  EXPECT_EQ(tables_.memory().bytes, 0U);
+  // As at the start: nothing is taken for another's that is not there any more.
+  handles_.clear();
+  tables_.set_memory_max(kMiB);
+  enrol(1);
+  EXPECT_EQ(use_each(1, 512), std::vector<unsigned>{10});
 }
 
 // --- while a table is being built ----------------------------------------------------------------

@@ -37,8 +37,8 @@ struct DeviceInfo {
   std::string driver;              // the CUDA version it supports, "13.0"
   std::size_t memory_bytes = 0;
   std::size_t memory_free = 0;  // when it was opened
-  // P-256 signatures by enrolled keys up to which a batch is verified with several lanes each, as
-  // was sooner done when it was opened.
+  // Up to so many P-256 signatures at once, by keys with tables, are verified with several lanes
+  // each: as was sooner done when it was opened, or else as the device has room for.
   std::size_t low_latency_max = 0;
   bool in_use = false;  // false: after a fault, until it is tried again
   // Since the process began. A fault is the device failing in any way; what it was at work on is
