@@ -28,7 +28,7 @@ namespace {
 constexpr std::size_t kDigestBytes = 32;
 constexpr std::size_t kSmallBatchBytes = 8192;
 
-Error bad_argument(std::string message, const char* field) {
+Error bad_batch(std::string message, const char* field) {
   return make_error(ErrorCode::kInvalidArgument, std::move(message), field);
 }
 
@@ -50,36 +50,36 @@ Result<Profile> resolve_profile(const VerifyBatch& batch) {
       if (ed25519) return batch.profile;
       break;
   }
-  return bad_argument("scheme " + std::string(scheme_name(batch.scheme)) + " has no profile " +
-                          std::string(profile_name(batch.profile)),
-                      "profile");
+  return bad_batch("scheme " + std::string(scheme_name(batch.scheme)) + " has no profile " +
+                       std::string(profile_name(batch.profile)),
+                   "profile");
 }
 
 Result<void> check_options(const VerifyBatch& batch) {
-  if (scheme_name(batch.scheme) == "unknown") return bad_argument("unknown scheme", "scheme");
+  if (scheme_name(batch.scheme) == "unknown") return bad_batch("unknown scheme", "scheme");
   if (encoding_name(batch.encoding) == "unknown") {
-    return bad_argument("unknown signature encoding", "encoding");
+    return bad_batch("unknown signature encoding", "encoding");
   }
   if (batch.input != InputKind::kMessage && batch.input != InputKind::kDigest) {
-    return bad_argument("unknown input kind", "input");
+    return bad_batch("unknown input kind", "input");
   }
   if (batch.scheme == Scheme::kEd25519) {
     if (batch.encoding != SignatureEncoding::kRaw) {
-      return bad_argument("scheme ed25519 has no encoding der: give raw", "encoding");
+      return bad_batch("scheme ed25519 has no encoding der: give raw", "encoding");
     }
     if (batch.input != InputKind::kMessage) {
-      return bad_argument("scheme ed25519 takes messages only, not digests", "input");
+      return bad_batch("scheme ed25519 takes messages only, not digests", "input");
     }
   }
   if (batch.threads < 1 || batch.threads > kThreadsMax) {
-    return bad_argument("threads is " + std::to_string(batch.threads) + ", must be 1 to " +
-                            std::to_string(kThreadsMax),
-                        "threads");
+    return bad_batch("threads is " + std::to_string(batch.threads) + ", must be 1 to " +
+                         std::to_string(kThreadsMax),
+                     "threads");
   }
   if (batch.sm2_id.size() > kSm2IdBytesMax) {
-    return bad_argument("the SM2 signer id has " + std::to_string(batch.sm2_id.size()) +
-                            " bytes; at most " + std::to_string(kSm2IdBytesMax) + " are possible",
-                        "sm2_id");
+    return bad_batch("the SM2 signer id has " + std::to_string(batch.sm2_id.size()) +
+                         " bytes; at most " + std::to_string(kSm2IdBytesMax) + " are possible",
+                     "sm2_id");
   }
   return {};
 }
@@ -91,13 +91,13 @@ Result<void> check_batch_shape(const VerifyBatch& batch, std::span<Verdict> verd
   const std::size_t count = batch.inputs.size();
   const auto check_count = [count](std::size_t size, const char* field) -> Result<void> {
     if (size == count) return {};
-    return bad_argument(std::string(field) + " has " + std::to_string(size) +
-                            " items where inputs has " + std::to_string(count),
-                        field);
+    return bad_batch(std::string(field) + " has " + std::to_string(size) +
+                         " items where inputs has " + std::to_string(count),
+                     field);
   };
   COLOPHON_TRY(check_count(batch.signatures.size(), "signatures"));
   COLOPHON_TRY(check_count(verdicts.size(), "verdicts"));
-  if (verdicts.data() == nullptr && count != 0) return bad_argument("verdicts is null", "verdicts");
+  if (verdicts.data() == nullptr && count != 0) return bad_batch("verdicts is null", "verdicts");
   if (count > kBatchSizeMax) {
     return make_error(ErrorCode::kLimitExceeded,
                       "the batch has " + std::to_string(count) + " signatures; at most " +
@@ -107,17 +107,17 @@ Result<void> check_batch_shape(const VerifyBatch& batch, std::span<Verdict> verd
   const bool by_bytes = !batch.public_keys.offsets.empty();
   const bool by_id = !batch.key_ids.empty();
   if (by_bytes && by_id) {
-    return bad_argument("give either public_keys or key_ids, not both", "key_ids");
+    return bad_batch("give either public_keys or key_ids, not both", "key_ids");
   }
   if (by_id) {
-    if (batch.key_ids.data() == nullptr) return bad_argument("key_ids is null", "key_ids");
+    if (batch.key_ids.data() == nullptr) return bad_batch("key_ids is null", "key_ids");
     if (batch.registry == nullptr) {
-      return bad_argument("key_ids need the registry they were enrolled in", "registry");
+      return bad_batch("key_ids need the registry they were enrolled in", "registry");
     }
     return check_count(batch.key_ids.size(), "key_ids");
   }
   if (!by_bytes && count != 0) {
-    return bad_argument("give public_keys or key_ids: neither is there", "public_keys");
+    return bad_batch("give public_keys or key_ids: neither is there", "public_keys");
   }
   return check_count(batch.public_keys.size(), "public_keys");
 }

@@ -36,7 +36,7 @@ constexpr int kDepthMax = 8;
 // An inclusion proof in a tree of at most 2^48 leaves (kTreeSizeMax).
 constexpr std::size_t kInclusionHashesMax = 48;
 
-Error malformed(std::string message, std::string field) {
+Error bad_certificate(std::string message, std::string field) {
   return make_error(ErrorCode::kMalformed, std::move(message), std::move(field));
 }
 
@@ -64,7 +64,7 @@ Result<Json> parse_json(std::string_view file) {
                       "certificate");
   }
   if (is_nested_deeper_than(file, kDepthMax))
-    return malformed("nested more than 8 deep", "certificate");
+    return bad_certificate("nested more than 8 deep", "certificate");
   return parse_object(file, "certificate");
 }
 
@@ -74,25 +74,25 @@ Result<void> check_members(const Json& json, std::string_view path,
   const auto named = [&](std::string_view name) {
     return path.empty() ? shown_name(name) : std::string(path) + "." + shown_name(name);
   };
-  if (!json.is_object()) return malformed("not a JSON object", std::string(path));
+  if (!json.is_object()) return bad_certificate("not a JSON object", std::string(path));
   for (const auto& [name, value] : json.items()) {
     if (std::ranges::find(names, name) == names.end()) {
-      return malformed("unknown member: this version has none of that name", named(name));
+      return bad_certificate("unknown member: this version has none of that name", named(name));
     }
   }
   for (const std::string_view name : names) {
-    if (!json.contains(name)) return malformed("the member is missing", named(name));
+    if (!json.contains(name)) return bad_certificate("the member is missing", named(name));
   }
   return {};
 }
 
 Result<std::string> read_text(const Json& json, std::string field) {
-  if (!json.is_string()) return malformed("not a string", std::move(field));
+  if (!json.is_string()) return bad_certificate("not a string", std::move(field));
   return json.get<std::string>();
 }
 
 Result<std::uint64_t> read_number(const Json& json, std::string field) {
-  if (!json.is_number_unsigned()) return malformed("not a whole number", std::move(field));
+  if (!json.is_number_unsigned()) return bad_certificate("not a whole number", std::move(field));
   return json.get<std::uint64_t>();
 }
 
@@ -101,7 +101,7 @@ Result<Digest> read_digest(const Json& json, std::string field) {
   const auto bytes = hex_decode(text);
   Digest digest;
   if (!bytes || bytes->size() != digest.size()) {
-    return malformed("not 64 digits of lower-case hexadecimal", std::move(field));
+    return bad_certificate("not 64 digits of lower-case hexadecimal", std::move(field));
   }
   std::ranges::copy(*bytes, digest.begin());
   return digest;
@@ -110,7 +110,7 @@ Result<Digest> read_digest(const Json& json, std::string field) {
 Result<std::vector<std::uint8_t>> read_base64(const Json& json, std::string field) {
   COLOPHON_TRY_ASSIGN(const std::string text, read_text(json, field));
   auto bytes = base64_decode(text);
-  if (!bytes) return malformed("not canonical base64", std::move(field));
+  if (!bytes) return bad_certificate("not canonical base64", std::move(field));
   return std::move(*bytes);
 }
 
@@ -120,11 +120,11 @@ Result<CertificateParts> read_form(const Json& json) {
       json, "",
       {"chain", "checkpoint", "event", "format", "inclusion", "leaf", "record", "version"}));
   if (json["format"] != kFormat) {
-    return malformed("not \"colophon-certificate\": this is another kind of file", "format");
+    return bad_certificate("not \"colophon-certificate\": this is another kind of file", "format");
   }
   COLOPHON_TRY_ASSIGN(const std::uint64_t version, read_number(json["version"], "version"));
   if (version != kVersion) {
-    return malformed("a version this program does not know: it reads version 1", "version");
+    return bad_certificate("a version this program does not know: it reads version 1", "version");
   }
   CertificateParts parts;
   COLOPHON_TRY_ASSIGN(const auto leaf, read_base64(json["leaf"], "leaf"));
@@ -133,13 +133,13 @@ Result<CertificateParts> read_form(const Json& json) {
   const Json& inclusion = json["inclusion"];
   COLOPHON_TRY(
       check_members(inclusion, "inclusion", {"hash", "index", "leaf_hash", "proof", "size"}));
-  if (inclusion["hash"] != "sha256") return malformed("not \"sha256\"", "inclusion.hash");
+  if (inclusion["hash"] != "sha256") return bad_certificate("not \"sha256\"", "inclusion.hash");
   COLOPHON_TRY_ASSIGN(parts.index, read_number(inclusion["index"], "inclusion.index"));
   COLOPHON_TRY_ASSIGN(parts.size, read_number(inclusion["size"], "inclusion.size"));
   COLOPHON_TRY(read_digest(inclusion["leaf_hash"], "inclusion.leaf_hash"));
   const Json& proof = inclusion["proof"];
   if (!proof.is_array() || proof.size() > kInclusionHashesMax) {
-    return malformed("not a list of at most 48 hashes", "inclusion.proof");
+    return bad_certificate("not a list of at most 48 hashes", "inclusion.proof");
   }
   for (std::size_t i = 0; i < proof.size(); ++i) {
     COLOPHON_TRY_ASSIGN(const Digest hash,
@@ -150,7 +150,7 @@ Result<CertificateParts> read_form(const Json& json) {
   COLOPHON_TRY_ASSIGN(parts.checkpoint, read_text(json["checkpoint"], "checkpoint"));
   const Json& chain = json["chain"];
   if (!chain.is_array() || chain.empty() || chain.size() > kChainLengthMax) {
-    return malformed("not a list of 1 to 4 certificates", "chain");
+    return bad_certificate("not a list of 1 to 4 certificates", "chain");
   }
   for (std::size_t i = 0; i < chain.size(); ++i) {
     COLOPHON_TRY_ASSIGN(Der der, read_base64(chain[i], "chain[" + std::to_string(i) + "]"));
@@ -179,7 +179,8 @@ Result<Registered> read_leaf(std::string_view leaf) {
   registered.json = std::move(json).value();
   COLOPHON_TRY_ASSIGN(registered.event, decode_canonical<proto::Event>(as_bytes(leaf), "leaf"));
   if (registered.event.contract() != kRegistry) {
-    return malformed("not an event of a record: certificates are made for registry events", "leaf");
+    return bad_certificate("not an event of a record: certificates are made for registry events",
+                           "leaf");
   }
   COLOPHON_TRY_ASSIGN(registered.record,
                       decode_canonical<proto::Record>(as_bytes(registered.event.data()), "leaf"));
@@ -188,8 +189,8 @@ Result<Registered> read_leaf(std::string_view leaf) {
   const std::uint64_t record_time_ms = registered.record.registered_at_ms();
   if (registered.event.type() == kRegistered ? record_time_ms != event_time_ms
                                              : record_time_ms > event_time_ms) {
-    return malformed("the record says that it was registered at another time than its event allows",
-                     "leaf");
+    return bad_certificate(
+        "the record says that it was registered at another time than its event allows", "leaf");
   }
   return registered;
 }
@@ -385,7 +386,7 @@ Result<CertificateReport> verify_certificate(const Backend& backend, std::string
                                              std::optional<ByteSpan> salt, ByteSpan trust_ca) {
   COLOPHON_TRY_ASSIGN(const Json json, parse_json(file));
   COLOPHON_TRY_ASSIGN(const CertificateParts parts, read_form(json));
-  const Error not_canonical = malformed(
+  const Error not_canonical = bad_certificate(
       "not in canonical form: members sorted, no white space, shortest escapes, one "
       "newline at the end",
       "certificate");

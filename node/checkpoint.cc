@@ -41,7 +41,7 @@ std::array<std::uint8_t, kKeyIdBytes> key_id(std::string_view name, ByteSpan pub
   return {digest[0], digest[1], digest[2], digest[3]};
 }
 
-Error malformed(std::string message, std::string field) {
+Error bad_checkpoint(std::string message, std::string field) {
   return make_error(ErrorCode::kMalformed, std::move(message), std::move(field));
 }
 
@@ -49,7 +49,7 @@ Error malformed(std::string message, std::string field) {
 Result<std::string_view> take_line(std::string_view& rest, std::string field) {
   const std::size_t end = rest.find('\n');
   if (end == std::string_view::npos) {
-    return malformed("the checkpoint ends before this line does", std::move(field));
+    return bad_checkpoint("the checkpoint ends before this line does", std::move(field));
   }
   const std::string_view line = rest.substr(0, end);
   rest.remove_prefix(end + 1);
@@ -61,7 +61,7 @@ Result<std::uint64_t> parse_size(std::string_view line) {
   const auto [end, status] = std::from_chars(line.data(), line.data() + line.size(), size);
   const bool leading_zero = line.size() > 1 && line.front() == '0';
   if (line.empty() || status != std::errc{} || end != line.data() + line.size() || leading_zero) {
-    return malformed("not a decimal number without leading zeros", "tree size");
+    return bad_checkpoint("not a decimal number without leading zeros", "tree size");
   }
   if (size > kTreeSizeMax) {
     return make_error(ErrorCode::kLimitExceeded, "a log has at most 2^48 leaves", "tree size");
@@ -140,7 +140,8 @@ Result<Checkpoint> verify_checkpoint(const Backend& backend, std::string_view no
   Checkpoint checkpoint;
   COLOPHON_TRY_ASSIGN(const std::string_view origin_line, take_line(rest, "origin"));
   if (!is_origin(origin_line)) {
-    return malformed("not 1 to 255 printable ASCII characters without space and plus", "origin");
+    return bad_checkpoint("not 1 to 255 printable ASCII characters without space and plus",
+                          "origin");
   }
   checkpoint.origin = origin_line;
   COLOPHON_TRY_ASSIGN(const std::string_view size_line, take_line(rest, "tree size"));
@@ -148,33 +149,33 @@ Result<Checkpoint> verify_checkpoint(const Backend& backend, std::string_view no
   COLOPHON_TRY_ASSIGN(const std::string_view root_line, take_line(rest, "root hash"));
   const auto root = base64_decode(root_line);
   if (!root || root->size() != checkpoint.root.size()) {
-    return malformed("not the canonical base64 of 32 bytes", "root hash");
+    return bad_checkpoint("not the canonical base64 of 32 bytes", "root hash");
   }
   std::ranges::copy(*root, checkpoint.root.begin());
   const std::string_view body = note.substr(0, note.size() - rest.size());
 
   if (!rest.starts_with('\n')) {
-    return malformed("an empty line must follow the root hash (no extension lines here)",
-                     "separator");
+    return bad_checkpoint("an empty line must follow the root hash (no extension lines here)",
+                          "separator");
   }
   rest.remove_prefix(1);
   COLOPHON_TRY_ASSIGN(std::string_view line, take_line(rest, "signature"));
-  if (!rest.empty()) return malformed("exactly one signature line is expected", "signature");
+  if (!rest.empty()) return bad_checkpoint("exactly one signature line is expected", "signature");
   if (!line.starts_with(kSignaturePrefix)) {
-    return malformed("a signature line begins with an em dash and a space", "signature");
+    return bad_checkpoint("a signature line begins with an em dash and a space", "signature");
   }
   line.remove_prefix(kSignaturePrefix.size());
   const std::size_t space = line.find(' ');
   if (space == std::string_view::npos) {
-    return malformed("a signature line is: em dash, key name, base64", "signature");
+    return bad_checkpoint("a signature line is: em dash, key name, base64", "signature");
   }
   if (line.substr(0, space) != origin_line) {
-    return malformed("the key name is not the origin", "signature");
+    return bad_checkpoint("the key name is not the origin", "signature");
   }
   const auto value = base64_decode(line.substr(space + 1));
   if (!value || value->size() != kKeyIdBytes + kSignatureBytes) {
-    return malformed("not the canonical base64 of a key id and an Ed25519 signature (68 bytes)",
-                     "signature");
+    return bad_checkpoint(
+        "not the canonical base64 of a key id and an Ed25519 signature (68 bytes)", "signature");
   }
 
   if (origin_line != origin) {

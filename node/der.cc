@@ -7,12 +7,12 @@ namespace colophon::node {
 namespace {
 
 // Deeper nesting than X.509 has anywhere; bounds the recursion.
-constexpr int kDepthMax = 16;
+constexpr int kNestingMax = 16;
 constexpr std::uint8_t kConstructed = 0x20;
 constexpr std::uint8_t kClassMask = 0xc0;
 constexpr std::uint8_t kTagNumberMask = 0x1f;
 
-Error malformed(std::string message, std::string_view field) {
+Error bad_der(std::string message, std::string_view field) {
   return make_error(ErrorCode::kMalformed, std::move(message), std::string(field));
 }
 
@@ -89,14 +89,14 @@ Result<void> check_element(const DerElement& element, std::string_view field, in
   const bool universal = (element.tag & kClassMask) == 0;
   if ((element.tag & kConstructed) == 0) {
     if (universal && !is_universal_primitive(element.tag, element.content)) {
-      return malformed("not the one form DER allows for this value", field);
+      return bad_der("not the one form DER allows for this value", field);
     }
     return {};
   }
   if (universal && element.tag != der_tag::kSequence && element.tag != der_tag::kSet) {
-    return malformed("a string in pieces is BER, not DER", field);
+    return bad_der("a string in pieces is BER, not DER", field);
   }
-  if (depth == kDepthMax) return malformed("nested more than 16 deep", field);
+  if (depth == kNestingMax) return bad_der("nested more than 16 deep", field);
   DerReader reader(element.content);
   ByteSpan previous;
   while (!reader.empty()) {
@@ -104,7 +104,7 @@ Result<void> check_element(const DerElement& element, std::string_view field, in
     COLOPHON_TRY(check_element(child, field, depth + 1));
     if (element.tag == der_tag::kSet) {
       if (std::ranges::lexicographical_compare(child.encoding, previous)) {
-        return malformed("the elements of a SET are not in order", field);
+        return bad_der("the elements of a SET are not in order", field);
       }
       previous = child.encoding;
     }
@@ -115,10 +115,10 @@ Result<void> check_element(const DerElement& element, std::string_view field, in
 }  // namespace
 
 Result<DerElement> DerReader::next(std::string_view field) {
-  if (rest_.size() < 2) return malformed("ends where an element should begin", field);
+  if (rest_.size() < 2) return bad_der("ends where an element should begin", field);
   const std::uint8_t tag = rest_[0];
   if ((tag & kTagNumberMask) == kTagNumberMask) {
-    return malformed("a tag number over 30 does not occur here", field);
+    return bad_der("a tag number over 30 does not occur here", field);
   }
   std::size_t length = rest_[1];
   std::size_t header = 2;
@@ -126,20 +126,20 @@ Result<DerElement> DerReader::next(std::string_view field) {
     const std::size_t length_bytes = length & 0x7f;
     // Three bytes of length are 16 MiB, far over every limit here.
     if (length_bytes == 0 || length_bytes > 3) {
-      return malformed("an indefinite or over-long length is not DER", field);
+      return bad_der("an indefinite or over-long length is not DER", field);
     }
     if (rest_.size() < header + length_bytes) {
-      return malformed("ends inside a length", field);
+      return bad_der("ends inside a length", field);
     }
     length = 0;
     for (std::size_t i = 0; i < length_bytes; ++i) length = length << 8 | rest_[header + i];
     header += length_bytes;
     if (length < 0x80 || (length_bytes > 1 && length >> (8 * (length_bytes - 1)) == 0)) {
-      return malformed("a length is not in its shortest form", field);
+      return bad_der("a length is not in its shortest form", field);
     }
   }
   if (rest_.size() - header < length)
-    return malformed("an element is longer than what holds it", field);
+    return bad_der("an element is longer than what holds it", field);
   DerElement element{tag, rest_.subspan(header, length), rest_.first(header + length)};
   rest_ = rest_.subspan(header + length);
   return element;
@@ -147,12 +147,12 @@ Result<DerElement> DerReader::next(std::string_view field) {
 
 Result<DerElement> DerReader::expect(std::uint8_t tag, std::string_view field) {
   COLOPHON_TRY_ASSIGN(const DerElement element, next(field));
-  if (element.tag != tag) return malformed("another ASN.1 type than the one expected", field);
+  if (element.tag != tag) return bad_der("another ASN.1 type than the one expected", field);
   return element;
 }
 
 Result<void> DerReader::finish(std::string_view field) const {
-  if (!rest_.empty()) return malformed("bytes are left after the end", field);
+  if (!rest_.empty()) return bad_der("bytes are left after the end", field);
   return {};
 }
 

@@ -30,7 +30,7 @@
 namespace colophon::node {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using SteadyClock = std::chrono::steady_clock;
 using std::chrono::seconds;
 
 constexpr std::size_t kThreads = 48;
@@ -95,7 +95,7 @@ std::string refusal_body(int status) {
 class Connection final : public httplib::Stream {
  public:
   explicit Connection(Descriptor socket)
-      : socket_(std::move(socket)), idle_until(Clock::now() + kHeaderMax) {}
+      : socket_(std::move(socket)), idle_until(SteadyClock::now() + kHeaderMax) {}
 
   enum class Arrival { kNothing, kRequest, kTooLarge, kEnd };
   // Takes what has come in, without waiting.
@@ -110,7 +110,7 @@ class Connection final : public httplib::Stream {
       dropped_ += static_cast<std::size_t>(got);
       return dropped_ > kDrainBytesMax ? Arrival::kEnd : Arrival::kNothing;
     }
-    if (unread().empty()) idle_until = Clock::now() + kHeaderMax;
+    if (unread().empty()) idle_until = SteadyClock::now() + kHeaderMax;
     received_.erase(0, read_);
     read_ = 0;
     received_.append(buffer, static_cast<std::size_t>(got));
@@ -126,7 +126,7 @@ class Connection final : public httplib::Stream {
     return !unread().starts_with("GET ") && !unread().starts_with("HEAD ");
   }
   void begin_request() {
-    read_until_ = Clock::now() + kBodyMax;
+    read_until_ = SteadyClock::now() + kBodyMax;
     write_until_.reset();
   }
 
@@ -137,7 +137,7 @@ class Connection final : public httplib::Stream {
     received_.clear();
     read_ = 0;
     draining_ = true;
-    idle_until = Clock::now() + kDrainMax;
+    idle_until = SteadyClock::now() + kDrainMax;
   }
   [[nodiscard]] bool is_draining() const { return draining_; }
   void send_refusal(int status) {
@@ -166,7 +166,7 @@ class Connection final : public httplib::Stream {
   }
   // All of it or -1.
   ssize_t write(const char* data, std::size_t size) override {
-    if (!write_until_) write_until_ = Clock::now() + kWriteMax;
+    if (!write_until_) write_until_ = SteadyClock::now() + kWriteMax;
     std::size_t sent = 0;
     while (sent < size) {
       const ssize_t put = ::send(fd(), data + sent, size - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -190,8 +190,9 @@ class Connection final : public httplib::Stream {
     ip.clear();
     port = 0;
   }
-  [[nodiscard]] bool wait(short what, Clock::time_point until) const {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+  [[nodiscard]] bool wait(short what, SteadyClock::time_point until) const {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(until - SteadyClock::now()).count();
     if (left <= 0) return false;
     pollfd one{fd(), what, 0};
     const int ready = ::poll(&one, 1, static_cast<int>(left));
@@ -207,11 +208,11 @@ class Connection final : public httplib::Stream {
   std::size_t read_ = 0;  // bytes of received_
   bool draining_ = false;
   std::size_t dropped_ = 0;
-  Clock::time_point read_until_;
-  std::optional<Clock::time_point> write_until_;
+  SteadyClock::time_point read_until_;
+  std::optional<SteadyClock::time_point> write_until_;
 
  public:
-  Clock::time_point idle_until;  // while no worker has it
+  SteadyClock::time_point idle_until;  // while no worker has it
 };
 
 // Reads requests and writes responses, one at a time.
@@ -408,7 +409,7 @@ class SystemListener final : public HttpListener {
 
   // Of the waiting thread alone: connections without a whole request.
   std::vector<std::unique_ptr<Connection>> idle_;
-  Clock::time_point accept_again_;
+  SteadyClock::time_point accept_again_;
 
   std::mutex mutex_;
   std::condition_variable work_;
@@ -490,10 +491,10 @@ Result<void> SystemListener::bind(const std::string& host, std::uint16_t port) {
 }
 
 int SystemListener::milliseconds_to_next_deadline() const {
-  auto next = Clock::now() + kIdleMax;
-  if (accept_again_ > Clock::now()) next = accept_again_;
+  auto next = SteadyClock::now() + kIdleMax;
+  if (accept_again_ > SteadyClock::now()) next = accept_again_;
   for (const auto& connection : idle_) next = std::min(next, connection->idle_until);
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - SteadyClock::now()).count();
   return static_cast<int>(std::max<std::chrono::milliseconds::rep>(left, 0));
 }
 
@@ -503,7 +504,7 @@ bool SystemListener::take_returned() {
   (void)!::read(wake_.get(), &ignored, sizeof ignored);
   const std::scoped_lock guard(mutex_);
   for (auto& connection : returned_) {
-    if (!connection->is_draining()) connection->idle_until = Clock::now() + kIdleMax;
+    if (!connection->is_draining()) connection->idle_until = SteadyClock::now() + kIdleMax;
     idle_.push_back(std::move(connection));
   }
   returned_.clear();
@@ -536,18 +537,18 @@ void SystemListener::accept_waiting() {
     (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     idle_.push_back(std::make_unique<Connection>(std::move(socket)));
   }
-  accept_again_ = Clock::now() + kAcceptPause;
+  accept_again_ = SteadyClock::now() + kAcceptPause;
 }
 
 void SystemListener::wait_for_requests() {
   std::vector<pollfd> watched;
   while (take_returned()) {
-    const short accepting = accept_again_ <= Clock::now() ? POLLIN : 0;
+    const short accepting = accept_again_ <= SteadyClock::now() ? POLLIN : 0;
     watched.assign({{wake_.get(), POLLIN, 0}, {listening_.get(), accepting, 0}});
     for (const auto& connection : idle_) watched.push_back({connection->fd(), POLLIN, 0});
     if (::poll(watched.data(), watched.size(), milliseconds_to_next_deadline()) < 0) continue;
 
-    const auto now = Clock::now();
+    const auto now = SteadyClock::now();
     std::vector<std::unique_ptr<Connection>> kept;
     for (std::size_t i = 0; i < idle_.size(); ++i) {
       auto& connection = idle_[i];

@@ -21,7 +21,7 @@ namespace {
 constexpr std::uint64_t kMsPerSecond = 1000;
 constexpr std::uint64_t kMsPerDay = 24 * 3600 * kMsPerSecond;
 
-Error malformed(std::string_view field, std::string message) {
+Error bad_event(std::string_view field, std::string message) {
   return make_error(ErrorCode::kMalformed, std::move(message), std::string(field));
 }
 
@@ -29,7 +29,7 @@ Result<std::string> signer_scheme_name(const proto::Event& event) {
   const bool ed25519 = event.signer_scheme() == static_cast<std::uint32_t>(Scheme::kEd25519);
   const bool p256 = event.signer_scheme() == static_cast<std::uint32_t>(Scheme::kEcdsaP256Sha256);
   if (!ed25519 && !p256) {
-    return malformed("signer.scheme", "signer.scheme must be 1 (ECDSA P-256) or 3 (Ed25519)");
+    return bad_event("signer.scheme", "signer.scheme must be 1 (ECDSA P-256) or 3 (Ed25519)");
   }
   COLOPHON_TRY(
       check_bytes_exactly("signer.public_key", event.signer_public_key(), ed25519 ? 32 : 33));
@@ -47,7 +47,7 @@ Result<std::string> subject_text(const proto::Event& event, const nlohmann::json
         named.size() == kHexIdSize ? hex_encode(as_bytes(event.subject())) : event.subject();
     if (text == named) return text;
   }
-  return malformed("subject", "subject is not the one that data is about");
+  return bad_event("subject", "subject is not the one that data is about");
 }
 
 // Reads `size` digits of `text` at `at`.
@@ -65,17 +65,17 @@ bool read_digits(std::string_view text, std::size_t at, std::size_t size, unsign
 Result<nlohmann::json> event_json(ByteSpan leaf) {
   COLOPHON_TRY_ASSIGN(const auto event, decode_canonical<proto::Event>(leaf, "event"));
   if (event.version() != 1) {
-    return malformed("version", "version is " + std::to_string(event.version()) + ", must be 1");
+    return bad_event("version", "version is " + std::to_string(event.version()) + ", must be 1");
   }
-  if (event.block_height() == 0) return malformed("block_height", "block_height is 0");
+  if (event.block_height() == 0) return bad_event("block_height", "block_height is 0");
   if (event.block_time_ms() == 0 || event.block_time_ms() > kTimeMsMax) {
-    return malformed("block_time", "block_time is not a time of the years 1970 to 9999");
+    return bad_event("block_time", "block_time is not a time of the years 1970 to 9999");
   }
   COLOPHON_TRY(check_bytes_exactly("transaction_id", event.transaction_id(), sizeof(Digest)));
   COLOPHON_TRY_ASSIGN(std::string scheme, signer_scheme_name(event));
   const Contract* contract = find_contract(event.contract());
   if (contract == nullptr) {
-    return malformed("contract", "contract is not one that this version knows");
+    return bad_event("contract", "contract is not one that this version knows");
   }
   COLOPHON_TRY_ASSIGN(nlohmann::json data,
                       contract->event_data_json(event.type(), as_bytes(event.data())));
@@ -111,7 +111,7 @@ std::string format_time(std::uint64_t time_ms) {
 
 Result<std::uint64_t> parse_time(std::string_view text) {
   constexpr std::string_view kForm = "0000-00-00T00:00:00.000Z";
-  const Error error = malformed(
+  const Error error = bad_event(
       "time", "a time must have the form 2026-01-31T12:00:00.000Z (UTC, years 1970 to 9999)");
   if (text.size() != kForm.size()) return error;
   for (std::size_t i = 0; i < kForm.size(); ++i) {

@@ -25,7 +25,7 @@ constexpr std::size_t kNonceBytes = 16;
 constexpr std::size_t kSignatureBytes = 64;
 constexpr std::size_t kContractNameBytesMax = 32;
 
-Error malformed(std::string_view field, std::string message) {
+Error bad_transaction(std::string_view field, std::string message) {
   return make_error(ErrorCode::kMalformed, std::move(message), std::string(field));
 }
 
@@ -40,7 +40,7 @@ class StrictReader {
     COLOPHON_TRY_ASSIGN(const std::string_view field, next_field(kWireVarint));
     COLOPHON_TRY_ASSIGN(const std::uint64_t value, varint(field));
     if (value == 0) {
-      return malformed(field, std::string(field) + " is 0: it must be given, and not be 0");
+      return bad_transaction(field, std::string(field) + " is 0: it must be given, and not be 0");
     }
     return value;
   }
@@ -49,12 +49,12 @@ class StrictReader {
     COLOPHON_TRY_ASSIGN(const std::string_view field, next_field(kWireBytes));
     COLOPHON_TRY_ASSIGN(const std::uint64_t size, varint(field));
     if (size == 0) {
-      return malformed(field, std::string(field) + " is empty: it must be given");
+      return bad_transaction(field, std::string(field) + " is empty: it must be given");
     }
     if (size > rest_.size()) {
-      return malformed(field, "truncated: " + std::string(field) + " says it has " +
-                                  std::to_string(size) + " bytes and " +
-                                  std::to_string(rest_.size()) + " are left");
+      return bad_transaction(field, "truncated: " + std::string(field) + " says it has " +
+                                        std::to_string(size) + " bytes and " +
+                                        std::to_string(rest_.size()) + " are left");
     }
     const ByteSpan value = rest_.first(static_cast<std::size_t>(size));
     rest_ = rest_.subspan(value.size());
@@ -73,14 +73,16 @@ class StrictReader {
   Result<std::string_view> next_field(unsigned wire_type) {
     const std::string_view field = fields_[next_];
     if (rest_.empty()) {
-      return malformed(field, std::string(message_) + " ends before its field " +
-                                  std::string(field) + ": the field is missing or was cut off");
+      return bad_transaction(field, std::string(message_) + " ends before its field " +
+                                        std::string(field) +
+                                        ": the field is missing or was cut off");
     }
     COLOPHON_TRY_ASSIGN(const std::uint64_t tag, varint(field));
     if (tag >> 3 != next_ + 1) return unexpected(tag >> 3, field);
     if ((tag & 7) != wire_type) {
-      return malformed(field, std::string(field) + " has wire type " + std::to_string(tag & 7) +
-                                  " where " + std::to_string(wire_type) + " belongs");
+      return bad_transaction(field, std::string(field) + " has wire type " +
+                                        std::to_string(tag & 7) + " where " +
+                                        std::to_string(wire_type) + " belongs");
     }
     ++next_;
     return field;
@@ -88,16 +90,16 @@ class StrictReader {
 
   Error unexpected(std::uint64_t number, std::string_view expected) const {
     if (number == 0 || number > fields_.size()) {
-      return malformed(message_, std::string(message_) + " has an unknown field number " +
-                                     std::to_string(number) + ": remove it");
+      return bad_transaction(message_, std::string(message_) + " has an unknown field number " +
+                                           std::to_string(number) + ": remove it");
     }
     const std::string_view found = fields_[static_cast<std::size_t>(number - 1)];
     if (number <= next_) {
-      return malformed(found, std::string(found) +
-                                  " is given twice or out of order: " + std::string(message_) +
-                                  " has each field once, in ascending order");
+      return bad_transaction(
+          found, std::string(found) + " is given twice or out of order: " + std::string(message_) +
+                     " has each field once, in ascending order");
     }
-    return malformed(
+    return bad_transaction(
         expected, std::string(expected) + " is missing: the next field is " + std::string(found));
   }
 
@@ -105,8 +107,8 @@ class StrictReader {
     std::uint64_t value = 0;
     for (std::size_t i = 0; i < kVarintBytesMax; ++i) {
       if (i == rest_.size()) {
-        return malformed(field,
-                         "truncated: the bytes end inside a number of " + std::string(field));
+        return bad_transaction(field,
+                               "truncated: the bytes end inside a number of " + std::string(field));
       }
       const std::uint8_t byte = rest_[i];
       value |= std::uint64_t{byte & 0x7Fu} << (7 * i);
@@ -115,7 +117,7 @@ class StrictReader {
       rest_ = rest_.subspan(i + 1);
       return value;
     }
-    return malformed(
+    return bad_transaction(
         field, "a number of " + std::string(field) + " is not a minimal varint of at most 64 bits");
   }
 
@@ -127,8 +129,8 @@ class StrictReader {
 
 Result<void> check_size(std::string_view field, ByteSpan value, std::size_t size) {
   if (value.size() == size) return {};
-  return malformed(field, std::string(field) + " has " + std::to_string(value.size()) +
-                              " bytes, must have " + std::to_string(size));
+  return bad_transaction(field, std::string(field) + " has " + std::to_string(value.size()) +
+                                    " bytes, must have " + std::to_string(size));
 }
 
 Result<void> check_time(std::string_view field, std::uint64_t time_ms) {
@@ -143,23 +145,24 @@ Result<void> check_contract_name(std::string_view name) {
   const bool allowed = std::ranges::all_of(
       name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
   if (name.size() <= kContractNameBytesMax && allowed) return {};
-  return malformed("contract", "contract must be 1 to " + std::to_string(kContractNameBytesMax) +
-                                   " bytes of a-z, 0-9 and _");
+  return bad_transaction("contract", "contract must be 1 to " +
+                                         std::to_string(kContractNameBytesMax) +
+                                         " bytes of a-z, 0-9 and _");
 }
 
 Result<void> parse_body(ByteSpan body, TransactionView& view) {
   StrictReader reader(body, "body", kBodyFields);
   COLOPHON_TRY_ASSIGN(const std::uint64_t version, reader.number());
   if (version != kVersion) {
-    return malformed("version", "version is " + std::to_string(version) + ", this node knows " +
-                                    std::to_string(kVersion));
+    return bad_transaction("version", "version is " + std::to_string(version) +
+                                          ", this node knows " + std::to_string(kVersion));
   }
   COLOPHON_TRY_ASSIGN(view.created_at_ms, reader.number());
   COLOPHON_TRY(check_time("created_at_ms", view.created_at_ms));
   COLOPHON_TRY_ASSIGN(view.expires_at_ms, reader.number());
   COLOPHON_TRY(check_time("expires_at_ms", view.expires_at_ms));
   if (view.expires_at_ms <= view.created_at_ms) {
-    return malformed("expires_at_ms", "expires_at_ms must be after created_at_ms");
+    return bad_transaction("expires_at_ms", "expires_at_ms must be after created_at_ms");
   }
   if (view.expires_at_ms - view.created_at_ms > kLifetimeMsMax) {
     return make_error(ErrorCode::kLimitExceeded,
@@ -195,8 +198,8 @@ Result<TransactionView> parse_transaction(ByteSpan bytes) {
   } else if (scheme == static_cast<std::uint64_t>(Scheme::kEd25519)) {
     view.scheme = Scheme::kEd25519;
   } else {
-    return malformed("scheme", "scheme is " + std::to_string(scheme) +
-                                   ", must be 1 (ECDSA P-256) or 3 (Ed25519)");
+    return bad_transaction("scheme", "scheme is " + std::to_string(scheme) +
+                                         ", must be 1 (ECDSA P-256) or 3 (Ed25519)");
   }
   COLOPHON_TRY_ASSIGN(view.public_key, reader.bytes());
   COLOPHON_TRY(

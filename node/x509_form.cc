@@ -28,7 +28,7 @@ constexpr std::string_view kSmallOrderY[] = {
     "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
 };
 
-Error malformed(std::string message, std::string_view field) {
+Error not_x509(std::string message, std::string_view field) {
   return make_error(ErrorCode::kMalformed, std::move(message), std::string(field));
 }
 
@@ -36,7 +36,7 @@ Error unsupported(std::string message, std::string_view field) {
   return make_error(ErrorCode::kUnsupported, std::move(message), std::string(field));
 }
 
-bool same(ByteSpan a, ByteSpan b) { return std::ranges::equal(a, b); }
+bool same_bytes(ByteSpan a, ByteSpan b) { return std::ranges::equal(a, b); }
 
 // AlgorithmIdentifier of a signature -> scheme. Both have no parameters (RFC 5758 §3.2, RFC 8410
 // §3).
@@ -44,9 +44,9 @@ Result<Scheme> read_signature_algorithm(ByteSpan content, std::string_view field
   DerReader reader(content);
   COLOPHON_TRY_ASSIGN(const DerElement oid, reader.expect(der_tag::kObjectIdentifier, field));
   Scheme scheme{};
-  if (same(oid.content, kOidEcdsaWithSha256)) {
+  if (same_bytes(oid.content, kOidEcdsaWithSha256)) {
     scheme = Scheme::kEcdsaP256Sha256;
-  } else if (same(oid.content, kOidEd25519)) {
+  } else if (same_bytes(oid.content, kOidEd25519)) {
     scheme = Scheme::kEd25519;
   } else {
     return unsupported("signed with an algorithm other than ecdsa-with-SHA256 and Ed25519", field);
@@ -86,10 +86,10 @@ Result<std::uint64_t> read_time(DerReader& reader, std::string_view field) {
   if (element.tag == der_tag::kUtcTime) {
     digits.insert(0, digits < "50" ? "20" : "19");
   } else if (element.tag != der_tag::kGeneralizedTime || digits < "2050") {
-    return malformed("a time is UTCTime through 2049 and GeneralizedTime after", field);
+    return not_x509("a time is UTCTime through 2049 and GeneralizedTime after", field);
   }
   const auto seconds = seconds_from_digits(digits);
-  if (!seconds) return malformed("not a time since 1970", field);
+  if (!seconds) return not_x509("not a time since 1970", field);
   return *seconds;
 }
 
@@ -106,21 +106,21 @@ Result<std::string> read_common_name(ByteSpan name_content, std::string_view fie
       COLOPHON_TRY_ASSIGN(const DerElement oid, parts.expect(der_tag::kObjectIdentifier, field));
       COLOPHON_TRY_ASSIGN(const DerElement value, parts.next(field));
       COLOPHON_TRY(parts.finish(field));
-      if (!same(oid.content, kOidCommonName)) continue;
-      if (found) return malformed("has more than one common name", field);
+      if (!same_bytes(oid.content, kOidCommonName)) continue;
+      if (found) return not_x509("has more than one common name", field);
       if (value.tag != der_tag::kUtf8String && value.tag != der_tag::kPrintableString) {
-        return malformed("the common name is neither UTF8String nor PrintableString", field);
+        return not_x509("the common name is neither UTF8String nor PrintableString", field);
       }
       found.emplace(value.content.begin(), value.content.end());
     }
   }
-  if (!found) return malformed("has no common name", field);
+  if (!found) return not_x509("has no common name", field);
   const auto characters = std::ranges::count_if(
       *found, [](char c) { return (static_cast<std::uint8_t>(c) & 0xc0) != 0x80; });
   const bool control = std::ranges::any_of(
       *found, [](char c) { return static_cast<std::uint8_t>(c) < 0x20 || c == 0x7f; });
   if (characters < 1 || static_cast<std::size_t>(characters) > kCommonNameCharsMax || control) {
-    return malformed("the common name is not 1 to 64 characters without control characters", field);
+    return not_x509("the common name is not 1 to 64 characters without control characters", field);
   }
   return std::move(*found);
 }
@@ -143,31 +143,31 @@ Result<void> read_public_key(ByteSpan spki_content, CertificateForm& form) {
   COLOPHON_TRY_ASSIGN(const DerElement bits, reader.expect(der_tag::kBitString, kField));
   COLOPHON_TRY(reader.finish(kField));
   const auto key = der_bit_octets(bits.content);
-  if (!key) return malformed("the key is not a whole number of bytes", kField);
+  if (!key) return not_x509("the key is not a whole number of bytes", kField);
 
   DerReader parts(algorithm.content);
   COLOPHON_TRY_ASSIGN(const DerElement oid, parts.expect(der_tag::kObjectIdentifier, kField));
-  if (same(oid.content, kOidEd25519)) {
+  if (same_bytes(oid.content, kOidEd25519)) {
     COLOPHON_TRY(parts.finish(kField));
-    if (key->size() != kEd25519Bytes) return malformed("an Ed25519 key has 32 bytes", kField);
+    if (key->size() != kEd25519Bytes) return not_x509("an Ed25519 key has 32 bytes", kField);
     if (!is_canonical_of_large_order(*key)) {
-      return malformed("the Ed25519 key is of small order or not in canonical form", kField);
+      return not_x509("the Ed25519 key is of small order or not in canonical form", kField);
     }
     form.key_scheme = Scheme::kEd25519;
     form.public_key.assign(key->begin(), key->end());
     return {};
   }
-  if (!same(oid.content, kOidEcPublicKey)) {
+  if (!same_bytes(oid.content, kOidEcPublicKey)) {
     return unsupported("only P-256 and Ed25519 keys are accepted", kField);
   }
   COLOPHON_TRY_ASSIGN(const DerElement curve, parts.next(kField));
   COLOPHON_TRY(parts.finish(kField));
-  if (curve.tag != der_tag::kObjectIdentifier || !same(curve.content, kOidPrime256v1)) {
+  if (curve.tag != der_tag::kObjectIdentifier || !same_bytes(curve.content, kOidPrime256v1)) {
     return unsupported("only the named curve P-256 is accepted", kField);
   }
   // One point form, so that a key has one SubjectPublicKeyInfo and one key id.
   if (key->size() != kUncompressedPointBytes || (*key)[0] != 0x04) {
-    return malformed("a P-256 key is the uncompressed point, 65 bytes", kField);
+    return not_x509("a P-256 key is the uncompressed point, 65 bytes", kField);
   }
   form.key_scheme = Scheme::kEcdsaP256Sha256;
   form.public_key.assign(key->begin(), key->begin() + 33);
@@ -182,17 +182,17 @@ Result<void> read_basic_constraints(ByteSpan value, bool critical, CertificateFo
   if (reader.next_is(der_tag::kBoolean)) {
     COLOPHON_TRY_ASSIGN(const DerElement ca, reader.next(kField));
     if (ca.content.size() != 1 || ca.content[0] != 0xff) {
-      return malformed("a default value is not encoded in DER", kField);
+      return not_x509("a default value is not encoded in DER", kField);
     }
     form.is_ca = true;
   }
   if (reader.next_is(der_tag::kInteger)) {
     COLOPHON_TRY_ASSIGN(const DerElement length, reader.next(kField));
     form.path_length = der_small_integer(length.content);
-    if (!form.path_length || !form.is_ca) return malformed("the path length is wrong", kField);
+    if (!form.path_length || !form.is_ca) return not_x509("the path length is wrong", kField);
   }
   COLOPHON_TRY(reader.finish(kField));
-  if (form.is_ca && !critical) return malformed("must be critical in a CA certificate", kField);
+  if (form.is_ca && !critical) return not_x509("must be critical in a CA certificate", kField);
   return {};
 }
 
@@ -200,7 +200,7 @@ Result<void> read_key_usage(ByteSpan value, CertificateForm& form) {
   constexpr std::string_view kField = "keyUsage";
   COLOPHON_TRY_ASSIGN(const ByteSpan content, der_content(value, der_tag::kBitString, kField));
   form.key_usage = der_named_bits(content);
-  if (!form.key_usage || *form.key_usage == 0) return malformed("not a list of usages", kField);
+  if (!form.key_usage || *form.key_usage == 0) return not_x509("not a list of usages", kField);
   return {};
 }
 
@@ -222,32 +222,34 @@ Result<void> read_extended_key_usage(ByteSpan value) {
   bool fits = false;
   while (!reader.empty()) {
     COLOPHON_TRY_ASSIGN(const DerElement oid, reader.expect(der_tag::kObjectIdentifier, kField));
-    fits = fits || same(oid.content, kOidAnyExtKeyUsage) || same(oid.content, kOidClientAuth);
+    fits = fits || same_bytes(oid.content, kOidAnyExtKeyUsage) ||
+           same_bytes(oid.content, kOidClientAuth);
   }
   if (!fits) {
-    return malformed("where it is there, it must hold anyExtendedKeyUsage or clientAuth", kField);
+    return not_x509("where it is there, it must hold anyExtendedKeyUsage or clientAuth", kField);
   }
   return {};
 }
 
 Result<void> read_extension(ByteSpan oid, bool critical, ByteSpan value, CertificateForm& form) {
-  const bool known = same(oid, kOidBasicConstraints) || same(oid, kOidKeyUsage) ||
-                     same(oid, kOidSubjectKeyIdentifier) || same(oid, kOidAuthorityKeyIdentifier) ||
-                     same(oid, kOidExtKeyUsage);
+  const bool known = same_bytes(oid, kOidBasicConstraints) || same_bytes(oid, kOidKeyUsage) ||
+                     same_bytes(oid, kOidSubjectKeyIdentifier) ||
+                     same_bytes(oid, kOidAuthorityKeyIdentifier) ||
+                     same_bytes(oid, kOidExtKeyUsage);
   if (known) COLOPHON_TRY(check_der(value, "extensions"));
-  if (same(oid, kOidBasicConstraints)) return read_basic_constraints(value, critical, form);
-  if (same(oid, kOidKeyUsage)) return read_key_usage(value, form);
+  if (same_bytes(oid, kOidBasicConstraints)) return read_basic_constraints(value, critical, form);
+  if (same_bytes(oid, kOidKeyUsage)) return read_key_usage(value, form);
   if (critical) {
     return unsupported("only basicConstraints and keyUsage may be critical", "extensions");
   }
-  if (same(oid, kOidSubjectKeyIdentifier)) {
+  if (same_bytes(oid, kOidSubjectKeyIdentifier)) {
     COLOPHON_TRY_ASSIGN(form.subject_key_id,
                         der_content(value, der_tag::kOctetString, "subjectKeyIdentifier"));
     return {};
   }
-  if (same(oid, kOidAuthorityKeyIdentifier)) return read_authority_key_id(value, form);
-  if (same(oid, kOidExtKeyUsage)) return read_extended_key_usage(value);
-  if (same(oid, kOidNameConstraints)) {
+  if (same_bytes(oid, kOidAuthorityKeyIdentifier)) return read_authority_key_id(value, form);
+  if (same_bytes(oid, kOidExtKeyUsage)) return read_extended_key_usage(value);
+  if (same_bytes(oid, kOidNameConstraints)) {
     return unsupported("name constraints are not evaluated here, so they are refused",
                        "nameConstraints");
   }
@@ -268,12 +270,12 @@ Result<void> read_extensions(ByteSpan explicit_content, CertificateForm& form) {
     if (parts.next_is(der_tag::kBoolean)) {
       COLOPHON_TRY_ASSIGN(const DerElement flag, parts.next(kField));
       critical = flag.content[0] == 0xff;
-      if (!critical) return malformed("a default value is not encoded in DER", kField);
+      if (!critical) return not_x509("a default value is not encoded in DER", kField);
     }
     COLOPHON_TRY_ASSIGN(const DerElement value, parts.expect(der_tag::kOctetString, kField));
     COLOPHON_TRY(parts.finish(kField));
-    if (std::ranges::any_of(seen, [&](ByteSpan other) { return same(other, oid.content); })) {
-      return malformed("an extension occurs twice", kField);
+    if (std::ranges::any_of(seen, [&](ByteSpan other) { return same_bytes(other, oid.content); })) {
+      return not_x509("an extension occurs twice", kField);
     }
     seen.push_back(oid.content);
     COLOPHON_TRY(read_extension(oid.content, critical, value.content, form));
@@ -288,32 +290,32 @@ Result<void> read_tbs(ByteSpan tbs_content, ByteSpan outer_algorithm, Certificat
   COLOPHON_TRY_ASSIGN(const DerElement version,
                       reader.expect(der_tag::context(0, true), "version"));
   constexpr std::uint8_t kVersion3[] = {0x02, 0x01, 0x02};
-  if (!same(version.content, kVersion3)) return malformed("not version 3", "version");
+  if (!same_bytes(version.content, kVersion3)) return not_x509("not version 3", "version");
 
   COLOPHON_TRY_ASSIGN(const DerElement serial, reader.expect(der_tag::kInteger, "serial number"));
   form.serial = serial.content;
   const bool positive =
       (serial.content[0] & 0x80) == 0 && (serial.content.size() > 1 || serial.content[0] != 0);
   if (!positive || serial.content.size() > kSerialBytesMax) {
-    return malformed("not a positive number of at most 20 bytes", "serial number");
+    return not_x509("not a positive number of at most 20 bytes", "serial number");
   }
   COLOPHON_TRY_ASSIGN(const DerElement algorithm,
                       reader.expect(der_tag::kSequence, "signature algorithm"));
   COLOPHON_TRY_ASSIGN(form.signed_with,
                       read_signature_algorithm(algorithm.content, "signature algorithm"));
-  if (!same(algorithm.encoding, outer_algorithm)) {
-    return malformed("differs inside and outside the signed part", "signature algorithm");
+  if (!same_bytes(algorithm.encoding, outer_algorithm)) {
+    return not_x509("differs inside and outside the signed part", "signature algorithm");
   }
   COLOPHON_TRY_ASSIGN(const DerElement issuer, reader.expect(der_tag::kSequence, "issuer"));
   form.issuer = issuer.encoding;
-  if (issuer.content.empty()) return malformed("is empty", "issuer");
+  if (issuer.content.empty()) return not_x509("is empty", "issuer");
 
   COLOPHON_TRY_ASSIGN(const DerElement validity, reader.expect(der_tag::kSequence, "validity"));
   DerReader times(validity.content);
   COLOPHON_TRY_ASSIGN(const std::uint64_t not_before, read_time(times, "notBefore"));
   COLOPHON_TRY_ASSIGN(const std::uint64_t not_after, read_time(times, "notAfter"));
   COLOPHON_TRY(times.finish("validity"));
-  if (not_after < not_before) return malformed("ends before it begins", "validity");
+  if (not_after < not_before) return not_x509("ends before it begins", "validity");
   form.not_before_ms = not_before * 1000;
   form.not_after_ms = not_after * 1000 + 999;  // the second named is part of it
 
@@ -328,10 +330,10 @@ Result<void> read_tbs(ByteSpan tbs_content, ByteSpan outer_algorithm, Certificat
   COLOPHON_TRY(read_extensions(extensions.content, form));
   COLOPHON_TRY(reader.finish("certificate"));
   if (form.is_ca && (!form.key_usage || (*form.key_usage & kUsageKeyCertSign) == 0)) {
-    return malformed("a CA certificate must have keyCertSign", "keyUsage");
+    return not_x509("a CA certificate must have keyCertSign", "keyUsage");
   }
   if (!form.is_ca && form.key_usage && (*form.key_usage & kUsageKeyCertSign) != 0) {
-    return malformed("keyCertSign in a certificate that is not a CA's", "keyUsage");
+    return not_x509("keyCertSign in a certificate that is not a CA's", "keyUsage");
   }
   return {};
 }
@@ -339,7 +341,7 @@ Result<void> read_tbs(ByteSpan tbs_content, ByteSpan outer_algorithm, Certificat
 Result<void> check_signature_form(ByteSpan octets, Scheme scheme) {
   constexpr std::string_view kField = "signature";
   if (scheme == Scheme::kEd25519) {
-    if (octets.size() != 64) return malformed("an Ed25519 signature has 64 bytes", kField);
+    if (octets.size() != 64) return not_x509("an Ed25519 signature has 64 bytes", kField);
     return {};
   }
   COLOPHON_TRY(check_der(octets, kField));
@@ -348,7 +350,7 @@ Result<void> check_signature_form(ByteSpan octets, Scheme scheme) {
   for (int i = 0; i < 2; ++i) {
     COLOPHON_TRY_ASSIGN(const DerElement number, reader.expect(der_tag::kInteger, kField));
     if ((number.content[0] & 0x80) != 0 || number.content.size() > 33) {
-      return malformed("r or s is out of range", kField);
+      return not_x509("r or s is out of range", kField);
     }
   }
   return reader.finish(kField);
@@ -365,8 +367,8 @@ Result<OpensslX509> read_with_openssl(ByteSpan der) {
                      X509_get0_pubkey(x509.get()) != nullptr;
   ERR_clear_error();
   if (!sound) {
-    return malformed("not a certificate with a valid public key and valid extensions",
-                     "certificate");
+    return not_x509("not a certificate with a valid public key and valid extensions",
+                    "certificate");
   }
   return x509;
 }
@@ -391,7 +393,7 @@ Result<CertificateForm> read_certificate(ByteSpan der) {
   COLOPHON_TRY(reader.finish("certificate"));
   COLOPHON_TRY(read_tbs(tbs.content, algorithm.encoding, form));
   const auto octets = der_bit_octets(signature.content);
-  if (!octets) return malformed("not a whole number of bytes", "signature");
+  if (!octets) return not_x509("not a whole number of bytes", "signature");
   COLOPHON_TRY(check_signature_form(*octets, form.signed_with));
   COLOPHON_TRY_ASSIGN(form.openssl, read_with_openssl(der));
   return form;
