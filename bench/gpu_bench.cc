@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -208,4 +209,11 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace colophon::bench
 
-int main(int argc, char** argv) { return colophon::bench::run(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return colophon::bench::run(argc, argv);
+  } catch (const std::exception& error) {  // out of memory
+    std::fprintf(stderr, "gpu_bench: %s\n", error.what());
+    return 1;
+  }
+}
