@@ -33,6 +33,7 @@ struct EcdsaItem {
 struct P256Kernels {
   const char* name;  // of the instruction set: "avx512", "portable"
   unsigned lanes;    // signatures a vector
+  size_t large_min;  // from so many signatures on a batch is computed another way
 
   // Window widths: kWindowBitsMin to kWindowBitsMax. A table is aligned to 64 bytes,
   // read-only once built, and of use to these functions only.

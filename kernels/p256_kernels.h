@@ -35,6 +35,7 @@ struct P256Instance {
   static constexpr P256Kernels functions(const char* name) {
     return {name,
             F::kLanes,
+            F::kLanes * Verify::kAffineVectorsMin,
             table_size,
             build_table_bytes<F>,
             build,

@@ -47,7 +47,6 @@ struct Verifier {
   static constexpr size_t kLanes = F::kLanes;
   // From here on one inversion a pass costs less than the additions of the affine way save.
   static constexpr size_t kAffineVectorsMin = 24;
-  static constexpr size_t kAffineUnknownVectorsMin = 24;
   // Table rows are asked for this many vectors before they are used.
   static constexpr size_t kPrefetchVectors = 2;
   static constexpr unsigned kPrefetchSteps = 5;
@@ -584,7 +583,7 @@ struct Verifier {
       }
       return F::load(address);
     };
-    if (vectors < kAffineUnknownVectorsMin) {
+    if (vectors < kAffineVectorsMin) {
       for (size_t v = 0; v < vectors; ++v) {
         const Jacobian<F> sum = sum_unknown(scalars[v], table(v), generator, generator_bits);
         const auto zz = F::sqr(sum.z);

@@ -82,6 +82,9 @@ class BackendImplementation {
   [[nodiscard]] virtual Result<std::unique_ptr<PreparedKey>> prepare_key(
       const PublicKey& key) const = 0;
   [[nodiscard]] virtual Result<void> verify(const VerifyWork& work) const = 0;
+  // From so many signatures over P-256 on its kernels go another way than with fewer. 0: no
+  // kernels.
+  [[nodiscard]] virtual std::size_t large_batch_min() const { return 0; }
 
   // Of the tables that prepare_key and verify make; a backend without tables has no limit either.
   // Error kInvalidArgument: its device has not so much.

@@ -184,6 +184,7 @@ class CpuBackend final : public BackendImplementation {
     if (work.scheme != Scheme::kEcdsaP256Sha256) return openssl_backend().verify(work);
     return P256Batch(kernels_, tables_, scratch_, work).run(tables_);
   }
+  [[nodiscard]] std::size_t large_batch_min() const override { return kernels_.large_min; }
 
   [[nodiscard]] Result<void> hash(HashAlgorithm algorithm, const Slices& messages,
                                   std::span<Digest> digests) const override {

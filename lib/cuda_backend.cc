@@ -292,6 +292,9 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     tables_.set_memory_max(bytes);
     return {};
   }
+  // More than a warp's. Where the ways part is measured when the device is opened, which tries them
+  // all.
+  [[nodiscard]] std::size_t large_batch_min() const override { return 33; }
   [[nodiscard]] TableMemory table_memory() const override { return tables_.memory(); }
   [[nodiscard]] std::optional<DeviceInfo> device() const override {
     const std::scoped_lock guard(info_mutex_);

@@ -12,7 +12,7 @@ import sys
 
 DEFINED = re.compile(r"colophon::kernels::(kP256(Avx512|Portable)|p256_is_on_curve\(unsigned char const\*\)|cpu_has_avx512\(char const\*\*\))")
 # What the compiler itself calls for, and the sanitizers.
-NEEDED = re.compile(r"(memcpy|memset|memmove|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__cxa_guard_(acquire|release)"
+NEEDED = re.compile(r"(memcpy|memset|memmove|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__cxa_guard_(acquire|release|abort)"
                     r"|__gcov_.*|__gxx_personality_v0|_Unwind_Resume|__(asan|ubsan|tsan|sanitizer)_.*)")
 
 

@@ -134,6 +134,7 @@ TEST(BackendChoice, MakingAndListingABackendRunsNoneOfItsCode) {
   };
   const kernels::P256Kernels counted = {"counted",
                                         8,
+                                        192,
                                         count,
                                         count,
                                         [](const auto*, unsigned, void*, void*) { ++calls; },

@@ -250,7 +250,7 @@ TEST(Ed25519Differential, SignedAndMutated) {
   constexpr std::uint64_t kSeed = 0x5eed0010;
   SCOPED_TRACE(kSeed);
   Random random(kSeed);
-  for (int i = 0; i < (is_long() ? 3000 : 150); ++i) {
+  for (std::size_t i = 0; i < number_of_cases(3'000, 150, 50); ++i) {
     const SigningKey signer(random.bytes(32));
     const Bytes key = signer.public_key();
     const Bytes message = random.bytes(random.below(200));

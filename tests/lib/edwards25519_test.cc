@@ -238,12 +238,11 @@ TEST(Edwards25519, EquationHoldsExactlyWhereTheReferenceSaysSo) {
   Integer largest = curve.order;
   BN_sub_word(largest.get(), 1);
   const Integer extremes[] = {Integer(0), Integer(1), Integer(15), Integer(16), largest};
-  const int rounds = is_long() ? 400 : 24;
-  for (int i = 0; i < rounds; ++i) {
+  const std::size_t rounds = number_of_cases(400, 24, 8);
+  for (std::size_t i = 0; i < rounds; ++i) {
     const Integer a = curve.random_scalar(random);
     const Integer r = curve.random_scalar(random);
-    const Integer k =
-        i < static_cast<int>(std::size(extremes)) ? extremes[i] : curve.random_scalar(random);
+    const Integer k = i < std::size(extremes) ? extremes[i] : curve.random_scalar(random);
     const Integer s = curve.scalar_mul_add(k, a, r);
     const Affine a_point =
         curve.add(curve.mul(a, curve.base), curve.mul(Integer(random.below(8)), torsion_8));

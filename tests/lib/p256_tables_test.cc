@@ -49,6 +49,7 @@ std::size_t table_bytes(unsigned bits) {
 const kernels::P256Kernels kPretended = {
     "pretended",
     1,
+    24,
     table_bytes,
     [](unsigned) { return build_memory.load(); },
     [](const std::uint8_t* point, unsigned bits, void* table, void*) {

@@ -43,10 +43,10 @@ using namespace test;  // NOLINT: the tests' own
 using nlohmann::json;
 using std::chrono::milliseconds;
 
-// A child whose standard output we read.
+// A child whose standard output we read; what it says on its standard error is in that file.
 class Process {
  public:
-  explicit Process(const std::vector<std::string>& arguments) {
+  Process(const std::vector<std::string>& arguments, const std::string& errors) {
     std::array<int, 2> in{}, out{};
     EXPECT_EQ(::pipe2(in.data(), O_CLOEXEC), 0);
     EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
@@ -54,7 +54,8 @@ class Process {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, in[0], 0);
     posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 2, errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+                                     0600);
     std::vector<char*> argv;
     for (const std::string& one : arguments) argv.push_back(const_cast<char*>(one.c_str()));
     argv.push_back(nullptr);
@@ -95,11 +96,16 @@ class Process {
 
 class CrashTest : public ::testing::Test {
  protected:
+  static std::string read(const std::string& path) {
+    std::stringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+  }
   void start() {
-    process_ = std::make_unique<Process>(command_);
+    process_ = std::make_unique<Process>(command_, errors_);
     const std::string line = process_->read_line();
     constexpr std::string_view kPrefix = "listening on ";
-    ASSERT_TRUE(line.starts_with(kPrefix)) << "'" << line << "'";
+    ASSERT_TRUE(line.starts_with(kPrefix)) << "'" << line << "' " << read(errors_);
     url_ = line.substr(kPrefix.size());
   }
   void kill() {
@@ -204,7 +210,7 @@ class CrashTest : public ::testing::Test {
       kill();
       for (std::thread& thread : clients) thread.join();
       if (round % 4 == 3) {  // while it starts, too
-        process_ = std::make_unique<Process>(command_);
+        process_ = std::make_unique<Process>(command_, errors_);
         std::this_thread::sleep_for(std::chrono::microseconds(random() % 40'000));
         kill();
       }
@@ -226,6 +232,7 @@ class CrashTest : public ::testing::Test {
   LiveConsortium consortium_;
   TemporaryDirectory directory_;
   std::string data_ = directory_.path() + "/data";
+  std::string errors_ = directory_.path() + "/errors";
   std::vector<std::string> command_;
   std::unique_ptr<Process> process_;
   std::string url_;
@@ -254,15 +261,10 @@ class ProgramCrashTest : public CrashTest {
     for (std::size_t at = 0; at < text.size(); at += 64) pem += text.substr(at, 64) + "\n";
     return pem + "-----END PUBLIC KEY-----\n";
   }
-  std::string read(const std::string& path) const {
-    std::stringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
-  }
-  static void run(std::vector<std::string> arguments) {
+  void run(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), COLOPHON_PROGRAM);
-    Process process(arguments);
-    EXPECT_EQ(process.wait(), 0) << ::testing::PrintToString(arguments);
+    Process process(arguments, errors_);
+    EXPECT_EQ(process.wait(), 0) << ::testing::PrintToString(arguments) << read(errors_);
   }
   void make_chain(const colophon::test::SoftHsmToken& token) {
     const std::string folder = directory_.path() + "/";

@@ -132,7 +132,7 @@ std::vector<Fault> faults_while_running() {
     faults.push_back({Fault::kFromThenOn, n});
   }
   // Into the reopening, too, which the second failure hits.
-  for (std::uint64_t n = 0; n < 8000; n += colophon::test::is_long() ? 100 : 500)
+  for (std::uint64_t n = 0; n < 8000; n += colophon::test::number_of_cases(100, 500, 2'000))
     faults.push_back({Fault::kFull, n});
   return faults;
 }
@@ -172,10 +172,10 @@ TEST_P(DiskFaultAtStart, IsSaidAndTheNextStartSucceeds) {
 
 std::vector<Fault> faults_at_start() {
   std::vector<Fault> faults;
-  for (std::uint64_t n = 0; n < 120; n += colophon::test::is_long() ? 1 : 4) {
-    faults.push_back({n % 8 < 4 ? Fault::kOnce : Fault::kFromThenOn, n});
+  for (std::uint64_t n = 0; n < 120; n += colophon::test::sample_step(4, 12)) {
+    faults.push_back({n / 4 % 2 == 0 ? Fault::kOnce : Fault::kFromThenOn, n});
   }
-  for (std::uint64_t n = 0; n < 60000; n += colophon::test::is_long() ? 500 : 5000) {
+  for (std::uint64_t n = 0; n < 60000; n += colophon::test::number_of_cases(500, 5'000, 15'000)) {
     faults.push_back({Fault::kFull, n});
   }
   return faults;
@@ -277,9 +277,8 @@ TEST_P(PowerCut, KeepsWhatWasAcknowledged) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, PowerCut,
                          ::testing::Range(std::uint64_t{1},
-                                          colophon::test::is_long()  ? std::uint64_t{1000}
-                                          : colophon::test::kIsDebug ? std::uint64_t{5}
-                                                                     : std::uint64_t{13}));
+                                          std::uint64_t{
+                                              colophon::test::number_of_cases(1'000, 13, 3)}));
 
 // --- the token -----------------------------------------------------------------------------------
 

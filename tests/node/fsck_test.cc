@@ -150,7 +150,7 @@ TEST_F(FsckTest, FindsAFlippedBitInAnyValue) {
     std::size_t number = 0;
     for (const auto& [key, value] : entries) {
       // Not all of the state's: one in three.
-      if (number++ % ((family == Family::kState ? 3 : 1) * colophon::test::sample_step(4)) != 0)
+      if (number++ % ((family == Family::kState ? 3 : 1) * colophon::test::sample_step(1, 8)) != 0)
         continue;
       if (value.empty()) continue;
       SCOPED_TRACE(std::string(family_name(family)) + " " + hex_encode(as_bytes(key)));

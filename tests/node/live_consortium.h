@@ -55,16 +55,16 @@ class LiveConsortium {
   [[nodiscard]] std::vector<std::string> founding() {
     const Der root = ca_certificate();
     const Der spki = must(member->public_key().to_spki_der());
-    const Der certificate = must(issue_certificate(request("A member"), spki, root, *ca));
+    const Der certificate = must(issue_certificate(request("A member", 24), spki, root, *ca));
     return {sign(*administrator, "membership", enrol_organization("acme-studio", "Acme", root)),
             sign(*administrator, "membership", enrol_organization("globe-press", "Globe", root)),
             sign(*member, "membership", enrol_member("acme-studio", certificate))};
   }
   // A CA of the log key's certificate, or of the members'.
-  [[nodiscard]] Der ca_certificate() { return must(create_ca(request("Live CA"), *ca)); }
+  [[nodiscard]] Der ca_certificate() { return must(create_ca(request("Live CA", 48), *ca)); }
   // The log key's: what a certificate file carries.
   [[nodiscard]] Der log_certificate(const Der& spki) {
-    return must(issue_certificate(request(genesis.chain_id), spki, ca_certificate(), *ca));
+    return must(issue_certificate(request(genesis.chain_id, 24), spki, ca_certificate(), *ca));
   }
 
   // Of a document that no other process or call registers.
@@ -81,11 +81,12 @@ class LiveConsortium {
   std::unique_ptr<MemorySigner> administrator, log_key, ca, member, stranger;
 
  private:
-  [[nodiscard]] static CertificateRequest request(std::string name) {
+  // Valid for so long before now and after. A CA's are more: the clock runs on between the two.
+  [[nodiscard]] static CertificateRequest request(std::string name, std::uint64_t hours) {
     CertificateRequest request;
     request.common_name = std::move(name);
-    request.not_before_ms = now_ms() / 1000 * 1000 - 24 * kHourMs;
-    request.not_after_ms = request.not_before_ms + 48 * kHourMs;
+    request.not_before_ms = now_ms() / 1000 * 1000 - hours * kHourMs;
+    request.not_after_ms = request.not_before_ms + 2 * hours * kHourMs;
     system_environment().random.fill(request.serial);
     return request;
   }
