@@ -14,7 +14,7 @@ namespace colophon::hsm {
 namespace {
 
 constexpr std::size_t kMadeIdBytes = 20;
-constexpr std::string_view kProofText = "colophon hsm: this key was generated\n";
+constexpr std::string_view kMadeProofText = "colophon hsm: this key was generated\n";
 
 Result<void> check_request(const KeyRequest& request) {
   if (request.label.empty() || request.label.size() > kLabelBytesMax || !is_utf8(request.label) ||
@@ -156,7 +156,8 @@ Result<KeyRecord> read_back(Token::Lease& lease, const Pair& pair, KeyType type)
         "in the token",
         "key");
   }
-  const ByteSpan text{reinterpret_cast<const std::uint8_t*>(kProofText.data()), kProofText.size()};
+  const ByteSpan text{reinterpret_cast<const std::uint8_t*>(kMadeProofText.data()),
+                      kMadeProofText.size()};
   COLOPHON_TRY_ASSIGN(const auto input, signing_input(type, text));
   COLOPHON_TRY_ASSIGN(const EvpPkey evp, to_evp(*key.info.public_key));
   auto outcome = sign_once(lease, type, pair.private_handle, input);

@@ -13,7 +13,7 @@ namespace {
 
 // Signed once when a key is opened. It starts like nothing else that Colophon signs: transactions
 // have their domain tag in front, checkpoints their origin line.
-constexpr std::string_view kProofText = "colophon hsm: this key is in use\n";
+constexpr std::string_view kUseProofText = "colophon hsm: this key is in use\n";
 
 class TokenSigner final : public Signer {
  public:
@@ -166,8 +166,8 @@ Result<std::unique_ptr<Signer>> open_signer(std::string_view pkcs11_uri, const P
   std::unique_ptr<Signer> signer = std::make_unique<TokenSigner>(
       std::move(place), std::move(uri), *key->type, *key->info.public_key, std::move(evp),
       options.sign_again_when_unknown);
-  COLOPHON_TRY(
-      signer->sign({reinterpret_cast<const std::uint8_t*>(kProofText.data()), kProofText.size()}));
+  COLOPHON_TRY(signer->sign(
+      {reinterpret_cast<const std::uint8_t*>(kUseProofText.data()), kUseProofText.size()}));
   return signer;
 }
 

@@ -23,9 +23,6 @@
 namespace colophon {
 namespace {
 
-// Less is not worth a thread: starting one costs about as much as verifying fifty signatures.
-constexpr std::size_t kItemsPerThreadMin = 512;
-
 // What one thread verifies a piece in.
 struct Scratch {
   std::shared_ptr<void> memory;
@@ -83,6 +80,9 @@ class ScratchPool {
 };
 
 class P256Batch {
+  // Less is not worth a thread: starting one costs about as much as verifying fifty signatures.
+  static constexpr std::size_t kItemsPerThreadMin = 512;
+
  public:
   P256Batch(const kernels::P256Kernels& kernels, P256Tables& tables, ScratchPool& pool,
             const VerifyWork& work)

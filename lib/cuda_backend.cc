@@ -32,9 +32,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Fewer are copied sooner than a thread is started.
-constexpr std::size_t kItemsPerThreadMin = 4'096;
-
 // An enrolled key, with its place on the device (P-256) and on the CPU.
 class CudaKey final : public PreparedKey {
  public:
@@ -64,6 +61,9 @@ std::pmr::vector<BatchKey> keys_as(const VerifyWork& work,
 
 // The part of a batch that the device does; where it fails, all that has not come back is left.
 class CudaBatch {
+  // Fewer are copied sooner than a thread is started.
+  static constexpr std::size_t kItemsPerThreadMin = 4'096;
+
  public:
   CudaBatch(CudaSession& session, P256Tables& tables, const CudaOptions& options,
             const VerifyWork& work)

@@ -422,14 +422,14 @@ std::uint32_t find_split_max(std::uint32_t max, const MeasureShapes& measure) {
 // With the copies, and a graph that is there. Its tables are of the narrowest kind, quick to build:
 // a lane then has twice the additions to do that it will have, and adding up the lanes weighs less.
 Result<void> CudaSession::calibrate(const KnownSignature& known) {
-  using Clock = std::chrono::steady_clock;
+  using Steady = std::chrono::steady_clock;
   constexpr int kRuns = 4;  // the first makes the graph; the best counts
-  const Clock::time_point end = Clock::now() + options_.calibration;
+  const Steady::time_point end = Steady::now() + options_.calibration;
   Result<void> going_on;
   const auto time_of = [&](const P256CudaJob& job) -> std::optional<std::chrono::nanoseconds> {
     auto best = std::chrono::nanoseconds::max();
     for (int run = 0; run < kRuns; ++run) {
-      const Clock::time_point start = Clock::now();
+      const Steady::time_point start = Steady::now();
       if (start >= end) return std::nullopt;
       going_on = known.slot.start(job);
       if (!going_on) return std::nullopt;
@@ -437,7 +437,7 @@ Result<void> CudaSession::calibrate(const KnownSignature& known) {
         going_on = verdicts.error();
         return std::nullopt;
       }
-      if (run > 0) best = std::min<std::chrono::nanoseconds>(best, Clock::now() - start);
+      if (run > 0) best = std::min<std::chrono::nanoseconds>(best, Steady::now() - start);
     }
     return best;
   };

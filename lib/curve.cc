@@ -34,15 +34,16 @@ constexpr Bytes32 kSecp256k1N =
 constexpr Bytes32 kSm2N =
     from_hex("fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54123");
 
-constexpr Curve kP256{Scheme::kEcdsaP256Sha256,
-                      "EC",
-                      "prime256v1",
-                      NID_X9_62_prime256v1,
-                      from_hex("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff"),
-                      kP256N,
-                      half(kP256N),
-                      kP256Uncompressed,
-                      kP256Compressed};
+constexpr Curve kCurveP256{
+    Scheme::kEcdsaP256Sha256,
+    "EC",
+    "prime256v1",
+    NID_X9_62_prime256v1,
+    from_hex("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff"),
+    kP256N,
+    half(kP256N),
+    kP256Uncompressed,
+    kP256Compressed};
 constexpr Curve kSecp256k1{
     Scheme::kEcdsaSecp256k1Sha256,
     "EC",
@@ -53,15 +54,16 @@ constexpr Curve kSecp256k1{
     half(kSecp256k1N),
     kSecp256k1Uncompressed,
     kSecp256k1Compressed};
-constexpr Curve kSm2{Scheme::kSm2Sm3,
-                     "SM2",
-                     "SM2",
-                     NID_sm2,
-                     from_hex("fffffffeffffffffffffffffffffffffffffffff00000000ffffffffffffffff"),
-                     kSm2N,
-                     half(kSm2N),
-                     kSm2Uncompressed,
-                     kSm2Compressed};
+constexpr Curve kCurveSm2{
+    Scheme::kSm2Sm3,
+    "SM2",
+    "SM2",
+    NID_sm2,
+    from_hex("fffffffeffffffffffffffffffffffffffffffff00000000ffffffffffffffff"),
+    kSm2N,
+    half(kSm2N),
+    kSm2Uncompressed,
+    kSm2Compressed};
 
 constexpr auto kSm2CurveBytes = from_hex(
     "fffffffeffffffffffffffffffffffffffffffff00000000fffffffffffffffc"
@@ -76,12 +78,12 @@ const Curve& curve_of(Scheme scheme) noexcept {
     case Scheme::kEcdsaSecp256k1Sha256:
       return kSecp256k1;
     case Scheme::kSm2Sm3:
-      return kSm2;
+      return kCurveSm2;
     case Scheme::kEcdsaP256Sha256:
     case Scheme::kEd25519:
       break;
   }
-  return kP256;
+  return kCurveP256;
 }
 
 std::span<const std::uint8_t, 128> sm2_curve_bytes() noexcept { return kSm2CurveBytes; }

@@ -22,7 +22,7 @@ constexpr std::size_t kUncompressedBytes = 1 + 2 * kCoordinateBytes;
 // RFC 8410 §4: SEQUENCE { SEQUENCE { id-Ed25519 }, BIT STRING (0 unused bits) …
 constexpr auto kEd25519Spki = from_hex("302a300506032b6570032100");
 
-constexpr std::uint8_t kDerSequence = 0x30;
+constexpr std::uint8_t kSpkiTag = 0x30;
 
 // Read-only after construction, so shared by all threads.
 const EC_GROUP* group_of(const Curve& curve) {
@@ -110,7 +110,7 @@ KeyFault affine_point(const Curve& curve, ByteSpan sec1, std::array<std::uint8_t
 KeyFault parse_curve_key(const Curve& curve, ByteSpan encoded, PublicKey& key) {
   if (encoded.empty()) return KeyFault::kLength;
   ByteSpan point = encoded;
-  if (encoded[0] == kDerSequence) {
+  if (encoded[0] == kSpkiTag) {
     if (const KeyFault fault = strip_spki(curve, encoded, point); fault != KeyFault::kNone) {
       return fault;
     }

@@ -173,8 +173,6 @@ class KeyInUse {
   EvpMdContextPtr digest_context_;
 };
 
-// Less is not worth a thread: starting one costs about as much as verifying one signature.
-constexpr std::size_t kItemsPerThreadMin = 16;
 // What a thread takes at a time: enough that most keys are set up once.
 constexpr std::size_t kItemsPerPiece = 256;
 
@@ -240,6 +238,8 @@ class BatchVerifier {
 
 Result<void> verify_on_threads(const VerifyWork& work) {
   const std::size_t count = work.items.size();
+  // Less is not worth a thread: starting one costs about as much as verifying one signature.
+  constexpr std::size_t kItemsPerThreadMin = 16;
   const std::size_t threads = useful_threads(count, kItemsPerThreadMin, work.threads);
   const std::size_t piece = std::min(kItemsPerPiece, (count + threads - 1) / threads);
   std::atomic<std::size_t> next = 0;

@@ -26,7 +26,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kFormat = "colophon-certificate";
-constexpr std::uint64_t kVersion = 1;
+constexpr std::uint64_t kCertificateVersion = 1;
 constexpr std::string_view kCommitmentDomain{"colophon commitment v1\0", 23};
 constexpr std::string_view kRegistry = "registry";
 constexpr std::string_view kRegistered = "registered";
@@ -123,7 +123,7 @@ Result<CertificateParts> read_form(const Json& json) {
     return bad_certificate("not \"colophon-certificate\": this is another kind of file", "format");
   }
   COLOPHON_TRY_ASSIGN(const std::uint64_t version, read_number(json["version"], "version"));
-  if (version != kVersion) {
+  if (version != kCertificateVersion) {
     return bad_certificate("a version this program does not know: it reads version 1", "version");
   }
   CertificateParts parts;
@@ -210,7 +210,7 @@ Json json_of(const CertificateParts& parts, const Registered& registered) {
   Json chain = Json::array();
   for (const Der& certificate : parts.chain) chain.push_back(base64_encode(certificate));
   return {{"format", kFormat},
-          {"version", kVersion},
+          {"version", kCertificateVersion},
           {"record", registered.json.at("data")},
           {"event", registered.json},
           {"leaf", base64_encode(as_bytes(parts.leaf))},

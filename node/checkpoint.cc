@@ -20,8 +20,8 @@ namespace {
 // C2SP signed-note: signature lines begin with U+2014 and a space.
 constexpr std::string_view kSignaturePrefix = "\xe2\x80\x94 ";
 constexpr std::uint8_t kEd25519SignatureType = 0x01;
-constexpr std::size_t kKeyIdBytes = 4;
-constexpr std::size_t kSignatureBytes = 64;
+constexpr std::size_t kNoteKeyIdBytes = 4;
+constexpr std::size_t kNoteSignatureBytes = 64;
 constexpr std::size_t kPublicKeyBytes = 32;
 constexpr std::size_t kOriginBytesMax = 255;
 
@@ -31,7 +31,7 @@ bool is_origin(std::string_view origin) {
          std::ranges::all_of(origin, [](char c) { return c > ' ' && c <= '~' && c != '+'; });
 }
 
-std::array<std::uint8_t, kKeyIdBytes> key_id(std::string_view name, ByteSpan public_key) {
+std::array<std::uint8_t, kNoteKeyIdBytes> key_id(std::string_view name, ByteSpan public_key) {
   std::vector<std::uint8_t> input(name.begin(), name.end());
   input.push_back('\n');
   input.push_back(kEd25519SignatureType);
@@ -115,7 +115,7 @@ Result<std::string> sign_checkpoint(const Checkpoint& checkpoint, hsm::Signer& s
   std::string note = checkpoint_body(checkpoint);
   COLOPHON_TRY_ASSIGN(const hsm::Signature signature, signer.sign(as_bytes(note)));
   const auto id = key_id(checkpoint.origin, signer.public_key().raw);
-  std::array<std::uint8_t, kKeyIdBytes + kSignatureBytes> value;
+  std::array<std::uint8_t, kNoteKeyIdBytes + kNoteSignatureBytes> value;
   std::ranges::copy(signature, std::ranges::copy(id, value.begin()).out);
   note += '\n';
   note += kSignaturePrefix;
@@ -173,7 +173,7 @@ Result<Checkpoint> verify_checkpoint(const Backend& backend, std::string_view no
     return bad_checkpoint("the key name is not the origin", "signature");
   }
   const auto value = base64_decode(line.substr(space + 1));
-  if (!value || value->size() != kKeyIdBytes + kSignatureBytes) {
+  if (!value || value->size() != kNoteKeyIdBytes + kNoteSignatureBytes) {
     return bad_checkpoint(
         "not the canonical base64 of a key id and an Ed25519 signature (68 bytes)", "signature");
   }
@@ -182,14 +182,14 @@ Result<Checkpoint> verify_checkpoint(const Backend& backend, std::string_view no
     return make_error(ErrorCode::kInvalidSignature,
                       "the checkpoint is of another log than the one expected", "origin");
   }
-  const ByteSpan signed_by = ByteSpan(*value).first(kKeyIdBytes);
+  const ByteSpan signed_by = ByteSpan(*value).first(kNoteKeyIdBytes);
   if (!std::ranges::equal(signed_by, key_id(origin, public_key))) {
     return make_error(ErrorCode::kInvalidSignature, "the checkpoint names another key",
                       "signature");
   }
-  COLOPHON_TRY_ASSIGN(
-      const bool valid,
-      verify_ed25519(backend, as_bytes(body), ByteSpan(*value).subspan(kKeyIdBytes), public_key));
+  COLOPHON_TRY_ASSIGN(const bool valid,
+                      verify_ed25519(backend, as_bytes(body),
+                                     ByteSpan(*value).subspan(kNoteKeyIdBytes), public_key));
   if (!valid) {
     return make_error(ErrorCode::kInvalidSignature,
                       "the signature does not verify under the log's key", "signature");

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint64_t kUsPerSecond = 1'000'000;
 
-std::string seconds(std::uint64_t us) {
+std::string in_seconds(std::uint64_t us) {
   char text[48];
   std::snprintf(text, sizeof text, "%" PRIu64 ".%06" PRIu64, us / kUsPerSecond, us % kUsPerSecond);
   return text;
@@ -75,11 +75,11 @@ void Histogram::render(std::string& out, std::string_view name, std::string_view
   std::uint64_t below = 0;
   for (std::size_t i = 0; i < kBoundsUs.size(); ++i) {
     below += counts_[i];
-    sample(out, prefix + "_bucket{le=\"" + seconds(kBoundsUs[i]) + "\"}", below);
+    sample(out, prefix + "_bucket{le=\"" + in_seconds(kBoundsUs[i]) + "\"}", below);
   }
   below += counts_.back();
   sample(out, prefix + "_bucket{le=\"+Inf\"}", below);
-  out.append(prefix).append("_sum ").append(seconds(sum_us_)).append("\n");
+  out.append(prefix).append("_sum ").append(in_seconds(sum_us_)).append("\n");
   sample(out, prefix + "_count", below);
 }
 

@@ -20,7 +20,7 @@ namespace {
 constexpr std::string_view kEnvelopeFields[] = {"body", "scheme", "public_key", "signature"};
 constexpr std::string_view kBodyFields[] = {"version", "created_at_ms", "expires_at_ms",
                                             "nonce",   "contract",      "payload"};
-constexpr std::uint64_t kVersion = 1;
+constexpr std::uint64_t kTransactionVersion = 1;
 constexpr std::size_t kNonceBytes = 16;
 constexpr std::size_t kSignatureBytes = 64;
 constexpr std::size_t kContractNameBytesMax = 32;
@@ -153,9 +153,10 @@ Result<void> check_contract_name(std::string_view name) {
 Result<void> parse_body(ByteSpan body, TransactionView& view) {
   StrictReader reader(body, "body", kBodyFields);
   COLOPHON_TRY_ASSIGN(const std::uint64_t version, reader.number());
-  if (version != kVersion) {
+  if (version != kTransactionVersion) {
     return bad_transaction("version", "version is " + std::to_string(version) +
-                                          ", this node knows " + std::to_string(kVersion));
+                                          ", this node knows " +
+                                          std::to_string(kTransactionVersion));
   }
   COLOPHON_TRY_ASSIGN(view.created_at_ms, reader.number());
   COLOPHON_TRY(check_time("created_at_ms", view.created_at_ms));
@@ -240,7 +241,7 @@ Result<std::string> sign_transaction(std::string_view chain_id, const Transactio
                                      hsm::Signer& signer) {
   COLOPHON_TRY(check_chain_id(chain_id));
   std::string body;
-  append_field(body, 1, kVersion);
+  append_field(body, 1, kTransactionVersion);
   append_field(body, 2, draft.created_at_ms);
   append_field(body, 3, draft.expires_at_ms);
   append_field(body, 4, ByteSpan(draft.nonce));
