@@ -3,6 +3,7 @@
 // One view for two spellings: protobuf, RocksDB and JSON speak of chars, cryptography of octets.
 #pragma once
 
+#include <algorithm>
 #include <string_view>
 
 #include "colophon/slices.hpp"
@@ -14,6 +15,11 @@ namespace colophon::node {
 }
 [[nodiscard]] inline std::string_view as_text(ByteSpan bytes) noexcept {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Not in constant time: for what everybody may see.
+[[nodiscard]] inline bool same_bytes(ByteSpan a, ByteSpan b) noexcept {
+  return std::ranges::equal(a, b);
 }
 
 }  // namespace colophon::node

@@ -10,11 +10,11 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "node/base64.h"
+#include "node/bytes.h"
 #include "node/x509_form.h"
 
 namespace colophon::node {
@@ -24,8 +24,6 @@ constexpr std::size_t kPemBytesMax = 256 * 1024;
 constexpr std::size_t kPemBlocksMax = 16;
 constexpr std::string_view kPemBegin = "-----BEGIN ";
 constexpr std::string_view kPemDashes = "-----";
-
-bool same(ByteSpan a, ByteSpan b) { return std::ranges::equal(a, b); }
 
 Error refused(std::string message) {
   return make_error(ErrorCode::kInvalidSignature, std::move(message), "chain");
@@ -71,11 +69,11 @@ Result<void> check_issuer(const CertificateForm& subject, const CertificateForm&
                           std::size_t below, const std::string& subject_name,
                           const std::string& issuer_name) {
   if (!issuer.is_ca) return refused(issuer_name + " is not a CA's and cannot issue another");
-  if (!same(subject.issuer, issuer.subject)) {
+  if (!same_bytes(subject.issuer, issuer.subject)) {
     return refused(subject_name + " was not issued by " + issuer_name + ": the names differ");
   }
   if (!subject.authority_key_id || !issuer.subject_key_id ||
-      !same(*subject.authority_key_id, *issuer.subject_key_id)) {
+      !same_bytes(*subject.authority_key_id, *issuer.subject_key_id)) {
     return refused(subject_name + " was not issued by " + issuer_name +
                    ": the key identifiers are missing or differ");
   }
@@ -91,10 +89,10 @@ Result<void> check_issuer(const CertificateForm& subject, const CertificateForm&
 
 Result<void> check_root(const CertificateForm& root) {
   if (!root.is_ca) return refused("the trusted certificate is not a CA's");
-  if (!same(root.issuer, root.subject))
+  if (!same_bytes(root.issuer, root.subject))
     return refused("the trusted CA certificate is not self-issued");
   if (!root.subject_key_id ||
-      (root.authority_key_id && !same(*root.authority_key_id, *root.subject_key_id))) {
+      (root.authority_key_id && !same_bytes(*root.authority_key_id, *root.subject_key_id))) {
     return refused("the trusted CA certificate's key identifiers are missing or differ");
   }
   if (!is_signed_by(root, root)) {
@@ -271,8 +269,8 @@ Result<CertificateFacts> verify_chain(const std::vector<Der>& chain, ByteSpan ro
   std::vector<CertificateForm> forms;
   for (std::size_t i = 0; i < count; ++i) {
     COLOPHON_TRY_ASSIGN(CertificateForm form, read_named(chain[i], i, count));
-    if (same(form.encoding, root)) return refused("the chain contains the trusted CA itself");
-    if (same(form.issuer, form.subject)) {
+    if (same_bytes(form.encoding, root)) return refused("the chain contains the trusted CA itself");
+    if (same_bytes(form.issuer, form.subject)) {
       return refused(name_of(i, count) + " is self-issued, so nothing ties it to the trusted CA");
     }
     forms.push_back(std::move(form));

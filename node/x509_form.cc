@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "node/bytes.h"
 #include "node/hex.h"
 #include "node/x509.h"
 
@@ -35,8 +36,6 @@ Error not_x509(std::string message, std::string_view field) {
 Error unsupported(std::string message, std::string_view field) {
   return make_error(ErrorCode::kUnsupported, std::move(message), std::string(field));
 }
-
-bool same_bytes(ByteSpan a, ByteSpan b) { return std::ranges::equal(a, b); }
 
 // AlgorithmIdentifier of a signature -> scheme. Both have no parameters (RFC 5758 §3.2, RFC 8410
 // §3).

@@ -9,8 +9,6 @@
 namespace colophon::gpu_emulator {
 namespace {
 
-bool is_done(const OpPtr& op) { return !op || op->done; }
-
 bool holds(const std::vector<std::size_t>& nodes, std::size_t node) {
   return std::ranges::find(nodes, node) != nodes.end();
 }

@@ -17,6 +17,7 @@ if(COLOPHON_NVCC)
   target_link_libraries(colophon_emulated_cudart PUBLIC colophon_gpu_emulator Threads::Threads
                         PRIVATE colophon_flags)
   target_compile_options(colophon_emulated_cudart PRIVATE -O1)
+  colophon_compile_together(colophon_emulated_cudart)
 
   # colophon_emulated_cuda(TARGET SOURCE.cu [nvcc's options …])
   # Adds to TARGET the object of SOURCE as nvcc makes it, and its PTX, embedded, for the emulator to

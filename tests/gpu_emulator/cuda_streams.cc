@@ -12,8 +12,6 @@ using namespace colophon::gpu_emulator;  // NOLINT: what follows is outside of a
 
 namespace {
 
-bool is_done(const OpPtr& op) { return !op || op->done; }
-
 cudaError_t create_stream(Context& context, cudaStream_t* out, unsigned flags, int priority) {
   if (out == nullptr || (flags & ~unsigned{cudaStreamNonBlocking}) != 0) {
     return cudaErrorInvalidValue;

@@ -6,8 +6,11 @@
 #include "tests/gpu_emulator/ptx_decode.h"
 
 namespace colophon::gpu_emulator {
+namespace {
 
 using Kind = Operand::Kind;
+
+}  // namespace
 
 // --- arithmetic and bits -------------------------------------------------------------------------
 

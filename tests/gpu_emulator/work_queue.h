@@ -94,6 +94,7 @@ struct Op {
   std::chrono::steady_clock::time_point ran;
 };
 using OpPtr = std::shared_ptr<Op>;
+inline bool is_done(const OpPtr& op) { return !op || op->done; }
 using Lock = std::unique_lock<std::mutex>;
 
 class WorkQueue {
