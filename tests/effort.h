@@ -22,19 +22,18 @@ inline constexpr bool kIsDebug = false;
 inline constexpr bool kIsDebug = true;
 #endif
 
-// Of cases that are much alike, such as a byte of a file altered in this way or that, the heavier
-// form takes all, Release every so-many-th, and a debug build, which looks for what sanitizers
-// find, fewer.
-inline std::size_t sample_step(std::size_t in_release, std::size_t in_debug) {
-  if (is_long()) return 1;
-  return kIsDebug ? in_debug : in_release;
-}
-
 // How many cases of a kind, such as random ones.
 inline std::size_t number_of_cases(std::size_t in_long, std::size_t in_release,
                                    std::size_t in_debug) {
   if (is_long()) return in_long;
   return kIsDebug ? in_debug : in_release;
+}
+
+// Of cases that are much alike, such as a byte of a file altered in this way or that, the heavier
+// form takes all, Release every so-many-th, and a debug build, which looks for what sanitizers
+// find, fewer.
+inline std::size_t sample_step(std::size_t in_release, std::size_t in_debug) {
+  return number_of_cases(1, in_release, in_debug);
 }
 
 }  // namespace colophon::test
