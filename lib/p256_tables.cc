@@ -159,7 +159,14 @@ class P256Tables::Handle final : public PreparedKey {
 };
 
 P256Tables::P256Tables(const P256TableMaker& maker, std::size_t memory_max)
-    : maker_(maker), memory_max_(memory_max) {}
+    : maker_(maker),
+      table_bytes_([&maker] {
+        std::array<std::size_t, kWidths.size()> bytes{};
+        std::ranges::transform(kWidths, bytes.begin(),
+                               [&](unsigned bits) { return maker.table_bytes(bits); });
+        return bytes;
+      }()),
+      memory_max_(memory_max) {}
 
 std::unique_ptr<PreparedKey> P256Tables::enrol(const PublicKey& key) {
   Entries entries;
@@ -210,11 +217,11 @@ void P256Tables::age() {
   }
 }
 
-// What each enrolled key at work could have, with one that gets its table now.
-std::size_t P256Tables::share_of(const Entry& entry) const {
+// Between how many the budget is shared: the enrolled keys at work, and one that gets its table
+// now.
+std::size_t P256Tables::sharing(const Entry& entry) const {
   const std::size_t others = lists_[1][kActive].size() + arriving_;
-  return memory_max_ /
-         (entry.enrolled && entry.table ? std::max<std::size_t>(others, 1) : others + 1);
+  return entry.enrolled && entry.table ? std::max<std::size_t>(others, 1) : others + 1;
 }
 
 P256Tables::PointHash::PointHash() {
@@ -268,11 +275,11 @@ std::optional<P256Tables::Entries::iterator> P256Tables::stranger(const Point& p
 
 unsigned P256Tables::bits_earned(const Entry& entry) const {
   if (!entry.enrolled && entry.uses < kPromotionUses) return 0;
-  const std::size_t share = share_of(entry);
+  const std::size_t tables = sharing(entry);
   unsigned bits = 0;
   for (std::size_t i = 0; i < kWidths.size() && entry.uses >= kUsesForWidth[i]; ++i) {
     // The narrowest for as many as there is room for.
-    if (maker_.table_bytes(kWidths[i]) > (i == 0 ? memory_max_ : share)) break;
+    if (table_bytes_[i] * (i == 0 ? 1 : tables) > memory_max_) break;
     bits = kWidths[i];
   }
   return bits;
@@ -280,7 +287,6 @@ unsigned P256Tables::bits_earned(const Entry& entry) const {
 
 P256TablePtr P256Tables::use(const P256KeyUse& key, Earned* earned) {
   *earned = Earned::kNothing;
-  const std::scoped_lock guard(mutex_);
   std::optional<Entries::iterator> entry = find(key);
   if (!entry) entry = stranger(key.key->bytes);
   if (!entry) return nullptr;
@@ -426,11 +432,17 @@ void P256Tables::acquire(std::span<const P256KeyUse> keys, std::span<P256TablePt
   };
   std::vector<Wanting> wanting;
   std::size_t first = 0;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    Earned earned = Earned::kNothing;
-    tables[i] = use(keys[i], &earned);
-    if (earned != Earned::kNothing) wanting.push_back({i, earned});
-    if (earned == Earned::kFirst) ++first;
+  for (std::size_t i = 0; i < keys.size();) {
+    // A lock for a few keys, that other threads' batches need not wait for all of a large one.
+    constexpr std::size_t kKeysAtOnce = 64;
+    const std::size_t end = std::min(keys.size(), i + kKeysAtOnce);
+    const std::scoped_lock guard(mutex_);
+    for (; i < end; ++i) {
+      Earned earned = Earned::kNothing;
+      tables[i] = use(keys[i], &earned);
+      if (earned != Earned::kNothing) wanting.push_back({i, earned});
+      if (earned == Earned::kFirst) ++first;
+    }
   }
   if (wanting.empty()) return;
   // A table that this batch holds could not make room for one that it earns.
@@ -546,7 +558,7 @@ std::size_t P256Tables::memory_used() const {
 // build. Looks at a bounded number of tables: many may be in use by a large batch.
 bool P256Tables::make_room(std::size_t bytes, const Entry& wanting, Gone& gone) {
   constexpr int kLookedAtMax = 64;
-  const std::size_t share = share_of(wanting);
+  const std::size_t share = memory_max_ / sharing(wanting);
   std::size_t used = memory_used();
   const auto drop_from = [&](Entries& list, std::size_t bytes_min) {
     auto end = list.end();
@@ -564,8 +576,7 @@ bool P256Tables::make_room(std::size_t bytes, const Entry& wanting, Gone& gone) 
   drop_from(lists_[0][kActive], 0);
   if (wanting.enrolled) {
     drop_from(lists_[1][kIdle], 0);
-    const std::size_t narrowest = maker_.table_bytes(kWidths[0]);
-    drop_from(lists_[1][kActive], std::max(share, narrowest) + 1);
+    drop_from(lists_[1][kActive], std::max(share, table_bytes_[0]) + 1);
   }
   return used + bytes <= memory_max_;
 }

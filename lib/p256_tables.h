@@ -196,11 +196,11 @@ class P256Tables {
   [[nodiscard]] Entries& list_of(const Entry& entry);
   void touch(Entries::iterator entry, std::uint64_t uses);
   void age();
-  [[nodiscard]] std::size_t share_of(const Entry& entry) const;
+  [[nodiscard]] std::size_t sharing(const Entry& entry) const;
   // Nothing: it is not counted.
   [[nodiscard]] std::optional<Entries::iterator> find(const P256KeyUse& key) const;
   [[nodiscard]] std::optional<Entries::iterator> stranger(const Point& point);
-  // The key's table, and what it has earned.
+  // The key's table, and what it has earned. With the lock held.
   enum class Earned : std::uint8_t { kNothing, kFirst, kWider };
   [[nodiscard]] P256TablePtr use(const P256KeyUse& key, Earned* earned);
   [[nodiscard]] std::size_t memory_used() const;
@@ -212,6 +212,7 @@ class P256Tables {
   [[nodiscard]] P256TablePtr forget(Entries::iterator entry);
   [[nodiscard]] bool build_generator(P256Table& table) const noexcept;
   const P256TableMaker& maker_;
+  const std::array<std::size_t, kWidths.size()> table_bytes_;  // the maker's, by width
 
   std::atomic<std::size_t> memory_used_ = 0;
   std::atomic<std::size_t> build_memory_used_ = 0;

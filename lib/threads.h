@@ -23,6 +23,7 @@ inline std::size_t useful_threads(std::size_t items, std::size_t items_min, unsi
 // Returns when all have; what one of them throws is thrown here.
 template <class Work>
 void run_on_threads(std::size_t count, const Work& work) {
+  if (count == 1) return work(0);
   std::mutex mutex;
   std::exception_ptr thrown;
   const auto run = [&](std::size_t i) {

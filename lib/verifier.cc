@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <deque>
+#include <list>
 #include <memory>
 #include <memory_resource>
 #include <string>
@@ -183,7 +183,7 @@ struct KeyColumn {
   explicit KeyColumn(std::pmr::memory_resource* memory)
       : parsed(memory), enrolled(memory), keys(memory), key_of(memory), order(memory) {}
 
-  std::pmr::deque<PublicKey> parsed;  // keys given as bytes; none moves when one is added
+  std::pmr::list<PublicKey> parsed;  // keys given as bytes; none moves when one is added
   std::pmr::vector<std::shared_ptr<const EnrolledKey>> enrolled;  // keys given by id, kept alive
   std::pmr::vector<BatchKey> keys;
   std::pmr::vector<std::uint32_t> key_of;  // item -> index in `keys`, or kNoKey: refused
