@@ -64,6 +64,26 @@ struct VerifyWork {
   std::pmr::memory_resource* memory = std::pmr::get_default_resource();
 };
 
+// H(prefix ‖ message), or H of that once more.
+struct HashForm {
+  static constexpr int kNoPrefix = -1;
+
+  HashAlgorithm algorithm = HashAlgorithm::kSha256;
+  int prefix = kNoPrefix;  // a byte, or none
+  bool twice = false;
+};
+
+class HashStream::State {
+ public:
+  State() = default;
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  virtual ~State() = default;
+  [[nodiscard]] virtual Result<void> update(ByteSpan bytes) = 0;
+  // Then it is as new.
+  [[nodiscard]] virtual Result<void> finish(std::uint8_t* digest) = 0;
+};
+
 class BackendImplementation {
  public:
   BackendImplementation() = default;
@@ -94,19 +114,20 @@ class BackendImplementation {
   [[nodiscard]] virtual TableMemory table_memory() const { return {}; }
   [[nodiscard]] virtual std::optional<DeviceInfo> device() const { return {}; }
 
-  [[nodiscard]] virtual Result<void> hash(HashAlgorithm algorithm, const Slices& messages,
-                                          std::span<Digest> digests) const = 0;
-  // leaf_hashes[i] = H(0x00 ‖ leaves[i]).
-  [[nodiscard]] virtual Result<void> merkle_leaf_hashes(const Slices& leaves,
-                                                        std::span<Digest> leaf_hashes) const = 0;
-  // parents[i] = H(0x01 ‖ nodes[2i] ‖ nodes[2i+1]); nodes.size() = 2 · parents.size(). `parents`
-  // may be the front of `nodes`. Also called for single pairs: a device backend does those on the
-  // host.
-  [[nodiscard]] virtual Result<void> merkle_parents(std::span<const Digest> nodes,
-                                                    std::span<Digest> parents) const = 0;
-  // Root over `nodes`, at least one. Level by level through merkle_parents unless a backend fuses
-  // levels.
-  [[nodiscard]] virtual Result<Digest> merkle_reduce(std::span<const Digest> nodes) const;
+  // `digests` takes digest_bytes(form.algorithm) for each message.
+  [[nodiscard]] virtual Result<void> hash(const HashForm& form, const Slices& messages,
+                                          std::uint8_t* digests) const = 0;
+  // The i-th of `count` parents is the hash of nodes 2i and 2i+1 (form), all of
+  // digest_bytes(form.algorithm). `parents` may be the front of `nodes`. Also called for single
+  // pairs: a device backend does those on the host.
+  [[nodiscard]] virtual Result<void> hash_pairs(const HashForm& form, const std::uint8_t* nodes,
+                                                std::size_t count, std::uint8_t* parents) const = 0;
+  // Root over nodes, `count` of them, at least one; a node without a sibling moves up as it is.
+  // Level by level through hash_pairs unless a backend fuses levels.
+  [[nodiscard]] virtual Result<void> hash_tree(const HashForm& form, const std::uint8_t* nodes,
+                                               std::size_t count, std::uint8_t* root) const;
+  [[nodiscard]] virtual Result<std::unique_ptr<HashStream::State>> hash_stream(
+      HashAlgorithm algorithm) const = 0;
 };
 
 // The backends of one list, each with its self-test run at most once, before first use.

@@ -186,17 +186,17 @@ class CpuBackend final : public BackendImplementation {
   }
   [[nodiscard]] std::size_t large_batch_min() const override { return kernels_.large_min; }
 
-  [[nodiscard]] Result<void> hash(HashAlgorithm algorithm, const Slices& messages,
-                                  std::span<Digest> digests) const override {
-    return openssl_backend().hash(algorithm, messages, digests);
+  [[nodiscard]] Result<void> hash(const HashForm& form, const Slices& messages,
+                                  std::uint8_t* digests) const override {
+    return openssl_backend().hash(form, messages, digests);
   }
-  [[nodiscard]] Result<void> merkle_leaf_hashes(const Slices& leaves,
-                                                std::span<Digest> leaf_hashes) const override {
-    return openssl_backend().merkle_leaf_hashes(leaves, leaf_hashes);
+  [[nodiscard]] Result<void> hash_pairs(const HashForm& form, const std::uint8_t* nodes,
+                                        std::size_t count, std::uint8_t* parents) const override {
+    return openssl_backend().hash_pairs(form, nodes, count, parents);
   }
-  [[nodiscard]] Result<void> merkle_parents(std::span<const Digest> nodes,
-                                            std::span<Digest> parents) const override {
-    return openssl_backend().merkle_parents(nodes, parents);
+  [[nodiscard]] Result<std::unique_ptr<HashStream::State>> hash_stream(
+      HashAlgorithm algorithm) const override {
+    return openssl_backend().hash_stream(algorithm);
   }
 
   [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const override {

@@ -266,17 +266,17 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     return verify_on_cpu(work, left);
   }
 
-  [[nodiscard]] Result<void> hash(HashAlgorithm algorithm, const Slices& messages,
-                                  std::span<Digest> digests) const override {
-    return cpu_().hash(algorithm, messages, digests);
+  [[nodiscard]] Result<void> hash(const HashForm& form, const Slices& messages,
+                                  std::uint8_t* digests) const override {
+    return cpu_().hash(form, messages, digests);
   }
-  [[nodiscard]] Result<void> merkle_leaf_hashes(const Slices& leaves,
-                                                std::span<Digest> leaf_hashes) const override {
-    return cpu_().merkle_leaf_hashes(leaves, leaf_hashes);
+  [[nodiscard]] Result<void> hash_pairs(const HashForm& form, const std::uint8_t* nodes,
+                                        std::size_t count, std::uint8_t* parents) const override {
+    return cpu_().hash_pairs(form, nodes, count, parents);
   }
-  [[nodiscard]] Result<void> merkle_parents(std::span<const Digest> nodes,
-                                            std::span<Digest> parents) const override {
-    return cpu_().merkle_parents(nodes, parents);
+  [[nodiscard]] Result<std::unique_ptr<HashStream::State>> hash_stream(
+      HashAlgorithm algorithm) const override {
+    return cpu_().hash_stream(algorithm);
   }
 
   [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const override {

@@ -198,7 +198,7 @@ Result<void> set_sm2_identity(PublicKey& key, std::string_view id) {
   const std::array<std::uint8_t, 2> entl = {static_cast<std::uint8_t>(id_bits >> 8),
                                             static_cast<std::uint8_t>(id_bits)};
   const ByteSpan id_bytes(reinterpret_cast<const std::uint8_t*>(id.data()), id.size());
-  COLOPHON_TRY_ASSIGN(Hasher hasher, Hasher::create(Hasher::Algorithm::kSm3));
+  COLOPHON_TRY_ASSIGN(Hasher hasher, Hasher::create(HashAlgorithm::kSm3));
   COLOPHON_TRY_ASSIGN(key.sm2_z, hasher.digest32({entl, id_bytes, sm2_curve_bytes(), key.bytes}));
   return {};
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -12,11 +13,15 @@
 namespace colophon {
 namespace {
 
-// SHA-256(""), RFC 9162 §2.1.1.
+// RFC 9162 §2.1.1.
+constexpr HashForm kLeafForm = {.prefix = 0x00};
+constexpr HashForm kNodeForm = {.prefix = 0x01};
+
+// SHA-256("").
 Result<Digest> empty_root(const BackendImplementation& backend) {
   const std::uint64_t offsets[2] = {0, 0};
   Digest root;
-  COLOPHON_TRY(backend.hash(HashAlgorithm::kSha256, Slices{{}, offsets}, std::span(&root, 1)));
+  COLOPHON_TRY(backend.hash({}, Slices{{}, offsets}, root.data()));
   return root;
 }
 
@@ -24,7 +29,7 @@ Result<Digest> parent_of(const BackendImplementation& backend, const Digest& lef
                          const Digest& right) {
   const Digest children[2] = {left, right};
   Digest parent;
-  COLOPHON_TRY(backend.merkle_parents(children, std::span(&parent, 1)));
+  COLOPHON_TRY(backend.hash_pairs(kNodeForm, children[0].data(), 1, parent.data()));
   return parent;
 }
 
@@ -109,20 +114,22 @@ Result<Digest> join(const BackendImplementation& backend, const Digest& sibling,
 
 }  // namespace
 
-Result<Digest> BackendImplementation::merkle_reduce(std::span<const Digest> nodes) const {
+Result<void> BackendImplementation::hash_tree(const HashForm& form, const std::uint8_t* nodes,
+                                              std::size_t count, std::uint8_t* root) const {
+  const std::size_t each = digest_bytes(form.algorithm);
   // The caller's level is read once; those above share one buffer.
-  std::vector<Digest> buffer(nodes.size() / 2 + nodes.size() % 2);
-  std::span<const Digest> level = nodes;
-  while (level.size() > 1) {
-    const std::size_t parents = level.size() / 2;
-    COLOPHON_TRY(merkle_parents(level.first(2 * parents), std::span(buffer).first(parents)));
+  std::vector<std::uint8_t> buffer((count / 2 + count % 2) * each);
+  while (count > 1) {
+    const std::size_t parents = count / 2;
+    COLOPHON_TRY(hash_pairs(form, nodes, parents, buffer.data()));
     // A node without a sibling moves up as it is (and is not paired with itself, CVE-2012-2459):
     // that is RFC 9162's split at the largest power of two, seen from below.
-    const bool odd = level.size() % 2 != 0;
-    if (odd) buffer[parents] = level.back();
-    level = std::span<const Digest>(buffer).first(parents + (odd ? 1U : 0U));
+    if (count % 2 != 0) std::memmove(&buffer[parents * each], nodes + (count - 1) * each, each);
+    nodes = buffer.data();
+    count = parents + count % 2;
   }
-  return level.front();
+  std::memcpy(root, nodes, each);
+  return {};
 }
 
 Result<void> merkle_leaf_hashes(const Backend& backend, const Slices& leaves,
@@ -133,12 +140,16 @@ Result<void> merkle_leaf_hashes(const Backend& backend, const Slices& leaves,
                             " items where leaves has " + std::to_string(leaves.size()),
                         "leaf_hashes");
   }
-  return backend.implementation().merkle_leaf_hashes(leaves, leaf_hashes);
+  if (leaves.size() == 0) return {};
+  return backend.implementation().hash(kLeafForm, leaves, leaf_hashes[0].data());
 }
 
 Result<Digest> merkle_root(const Backend& backend, std::span<const Digest> leaf_hashes) {
   if (leaf_hashes.empty()) return empty_root(backend.implementation());
-  return backend.implementation().merkle_reduce(leaf_hashes);
+  Digest root;
+  COLOPHON_TRY(backend.implementation().hash_tree(kNodeForm, leaf_hashes[0].data(),
+                                                  leaf_hashes.size(), root.data()));
+  return root;
 }
 
 Result<std::vector<Digest>> merkle_prove_inclusion(const Backend& backend, const NodeReader& nodes,
@@ -202,8 +213,8 @@ Result<MerkleTree> MerkleTree::build(const Backend& backend, std::vector<Digest>
   while (tree.levels_.back().size() > 1) {
     const std::vector<Digest>& below = tree.levels_.back();
     std::vector<Digest> level(below.size() / 2);
-    COLOPHON_TRY(
-        backend.implementation().merkle_parents(std::span(below).first(2 * level.size()), level));
+    COLOPHON_TRY(backend.implementation().hash_pairs(kNodeForm, below[0].data(), level.size(),
+                                                     level[0].data()));
     tree.levels_.push_back(std::move(level));
   }
   return tree;

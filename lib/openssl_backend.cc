@@ -26,9 +26,6 @@
 namespace colophon {
 namespace {
 
-constexpr std::uint8_t kLeafPrefix = 0x00;  // RFC 9162 §2.1.1
-constexpr std::uint8_t kNodePrefix = 0x01;
-
 Error openssl_failed(const char* what) {
   return make_error(ErrorCode::kInternal, std::string("OpenSSL could not ") + what, {},
                     ERR_peek_last_error());
@@ -204,7 +201,7 @@ class BatchVerifier {
     if (work_.scheme == Scheme::kEd25519) return decide_ed25519(in_use, key, signature, input);
     if (work_.input == InputKind::kDigest) return in_use.verify_digest(signature, input);
     if (work_.scheme != Scheme::kSm2Sm3) return in_use.verify_digest(signature, sha256(input));
-    COLOPHON_TRY_ASSIGN(Hasher * hasher, hasher_for(Hasher::Algorithm::kSm3));
+    COLOPHON_TRY_ASSIGN(Hasher * hasher, hasher_for(HashAlgorithm::kSm3));
     COLOPHON_TRY_ASSIGN(const Digest e, hasher->digest32({key.sm2_z, input}));
     return in_use.verify_digest(signature, e);
   }
@@ -217,7 +214,7 @@ class BatchVerifier {
     COLOPHON_TRY_ASSIGN(const bool cofactorless, in_use.verify_ed25519(signature, message));
     // Under strict A and R are canonical here, so comparing R's bytes was comparing points.
     if (cofactorless || work_.profile == Profile::kStrict) return cofactorless;
-    COLOPHON_TRY_ASSIGN(Hasher * hasher, hasher_for(Hasher::Algorithm::kSha512));
+    COLOPHON_TRY_ASSIGN(Hasher * hasher, hasher_for(HashAlgorithm::kSha512));
     const auto r = std::span(signature).first<32>();
     const auto s = std::span(signature).last<32>();
     COLOPHON_TRY_ASSIGN(const auto hashed, hasher->digest64({r, key.ed25519(), message}));
@@ -225,7 +222,7 @@ class BatchVerifier {
                                                        edwards25519::reduce_mod_order(hashed));
   }
 
-  [[nodiscard]] Result<Hasher*> hasher_for(Hasher::Algorithm algorithm) {
+  [[nodiscard]] Result<Hasher*> hasher_for(HashAlgorithm algorithm) {
     if (!hasher_) {
       COLOPHON_TRY_ASSIGN(hasher_, Hasher::create(algorithm));
     }
@@ -258,6 +255,56 @@ Result<void> verify_on_threads(const VerifyWork& work) {
   return outcome;
 }
 
+// One form of hash, message after message.
+class FormHasher {
+ public:
+  [[nodiscard]] static Result<FormHasher> create(const HashForm& form) {
+    FormHasher hasher(form);
+    if (form.algorithm != HashAlgorithm::kSha256) {  // which needs no context
+      COLOPHON_TRY_ASSIGN(hasher.hasher_, Hasher::create(form.algorithm));
+    }
+    return hasher;
+  }
+
+  // `out` may be the front of `message`.
+  [[nodiscard]] Result<void> digest(ByteSpan message, std::uint8_t* out) {
+    const ByteSpan prefix(&prefix_, form_.prefix == HashForm::kNoPrefix ? 0 : 1);
+    COLOPHON_TRY(digest_once(prefix, message, out));
+    if (form_.twice) COLOPHON_TRY(digest_once({}, {out, digest_bytes(form_.algorithm)}, out));
+    return {};
+  }
+
+ private:
+  explicit FormHasher(const HashForm& form)
+      : form_(form), prefix_(static_cast<std::uint8_t>(form.prefix)) {}
+
+  [[nodiscard]] Result<void> digest_once(ByteSpan prefix, ByteSpan message, std::uint8_t* out) {
+    if (hasher_) return hasher_->digest({prefix, message}, {out, digest_bytes(form_.algorithm)});
+    const Digest digest = sha256_joined({prefix, message});
+    std::copy(digest.begin(), digest.end(), out);
+    return {};
+  }
+
+  HashForm form_;
+  std::uint8_t prefix_;
+  std::optional<Hasher> hasher_;
+};
+
+class Stream final : public HashStream::State {
+ public:
+  Stream(Hasher hasher, std::size_t digest_size)
+      : hasher_(std::move(hasher)), digest_size_(digest_size) {}
+  [[nodiscard]] Result<void> update(ByteSpan bytes) override { return hasher_.update(bytes); }
+  [[nodiscard]] Result<void> finish(std::uint8_t* digest) override {
+    COLOPHON_TRY(hasher_.finish({digest, digest_size_}));
+    return hasher_.begin();
+  }
+
+ private:
+  Hasher hasher_;
+  const std::size_t digest_size_;
+};
+
 class OpensslBackend final : public BackendImplementation {
  public:
   [[nodiscard]] std::string_view name() const noexcept override { return "openssl"; }
@@ -280,26 +327,31 @@ class OpensslBackend final : public BackendImplementation {
     return verify_on_threads(work);
   }
 
-  [[nodiscard]] Result<void> hash(HashAlgorithm, const Slices& messages,
-                                  std::span<Digest> digests) const override {
-    for (std::size_t i = 0; i < digests.size(); ++i) digests[i] = sha256(messages[i]);
-    return {};
-  }
-
-  [[nodiscard]] Result<void> merkle_leaf_hashes(const Slices& leaves,
-                                                std::span<Digest> leaf_hashes) const override {
-    for (std::size_t i = 0; i < leaf_hashes.size(); ++i) {
-      leaf_hashes[i] = sha256_prefixed(kLeafPrefix, leaves[i]);
+  [[nodiscard]] Result<void> hash(const HashForm& form, const Slices& messages,
+                                  std::uint8_t* digests) const override {
+    COLOPHON_TRY_ASSIGN(FormHasher hasher, FormHasher::create(form));
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      COLOPHON_TRY(hasher.digest(messages[i], digests + i * digest_bytes(form.algorithm)));
     }
     return {};
   }
 
-  [[nodiscard]] Result<void> merkle_parents(std::span<const Digest> nodes,
-                                            std::span<Digest> parents) const override {
-    for (std::size_t i = 0; i < parents.size(); ++i) {
-      parents[i] = sha256_prefixed_pair(kNodePrefix, nodes[2 * i], nodes[2 * i + 1]);
+  [[nodiscard]] Result<void> hash_pairs(const HashForm& form, const std::uint8_t* nodes,
+                                        std::size_t count, std::uint8_t* parents) const override {
+    COLOPHON_TRY_ASSIGN(FormHasher hasher, FormHasher::create(form));
+    const std::size_t each = digest_bytes(form.algorithm);
+    for (std::size_t i = 0; i < count; ++i) {
+      COLOPHON_TRY(hasher.digest({nodes + 2 * i * each, 2 * each}, parents + i * each));
     }
     return {};
+  }
+
+  [[nodiscard]] Result<std::unique_ptr<HashStream::State>> hash_stream(
+      HashAlgorithm algorithm) const override {
+    COLOPHON_TRY_ASSIGN(Hasher hasher, Hasher::create(algorithm));
+    COLOPHON_TRY(hasher.begin());
+    return std::unique_ptr<HashStream::State>(
+        std::make_unique<Stream>(std::move(hasher), digest_bytes(algorithm)));
   }
 };
 

@@ -221,31 +221,37 @@ class FaultyBackend final : public BackendImplementation {
     }
     return {};
   }
-  [[nodiscard]] Result<void> hash(HashAlgorithm algorithm, const Slices& messages,
-                                  std::span<Digest> digests) const override {
-    COLOPHON_TRY(openssl_backend().hash(algorithm, messages, digests));
-    if (fault_ == Fault::kBadHash) digests.back()[31] ^= 1;
+  [[nodiscard]] Result<void> hash(const HashForm& form, const Slices& messages,
+                                  std::uint8_t* digests) const override {
+    HashForm taken = form;
+    if (fault_ == Fault::kBadLeaf) taken.prefix = HashForm::kNoPrefix;
+    COLOPHON_TRY(openssl_backend().hash(taken, messages, digests));
+    if (fault_ == Fault::kBadHash) digests[messages.size() * digest_bytes(form.algorithm) - 1] ^= 1;
     return {};
   }
-  [[nodiscard]] Result<void> merkle_leaf_hashes(const Slices& leaves,
-                                                std::span<Digest> leaf_hashes) const override {
-    if (fault_ != Fault::kBadLeaf) return openssl_backend().merkle_leaf_hashes(leaves, leaf_hashes);
-    return openssl_backend().hash(HashAlgorithm::kSha256, leaves, leaf_hashes);
-  }
-  [[nodiscard]] Result<void> merkle_parents(std::span<const Digest> nodes,
-                                            std::span<Digest> parents) const override {
-    COLOPHON_TRY(openssl_backend().merkle_parents(nodes, parents));
-    if (fault_ == Fault::kBadNode) parents.back()[0] ^= 1;
+  [[nodiscard]] Result<void> hash_pairs(const HashForm& form, const std::uint8_t* nodes,
+                                        std::size_t count, std::uint8_t* parents) const override {
+    COLOPHON_TRY(openssl_backend().hash_pairs(form, nodes, count, parents));
+    if (fault_ == Fault::kBadNode) parents[(count - 1) * digest_bytes(form.algorithm)] ^= 1;
     return {};
   }
-  [[nodiscard]] Result<Digest> merkle_reduce(std::span<const Digest> nodes) const override {
-    std::vector<Digest> level(nodes.begin(), nodes.end());
-    while (fault_ == Fault::kDuplicatesLastNode && level.size() > 1) {
-      if (level.size() % 2 != 0) level.push_back(level.back());
-      COLOPHON_TRY(merkle_parents(level, std::span(level).first(level.size() / 2)));
+  [[nodiscard]] Result<void> hash_tree(const HashForm& form, const std::uint8_t* nodes,
+                                       std::size_t count, std::uint8_t* root) const override {
+    const std::size_t each = digest_bytes(form.algorithm);
+    std::vector<std::uint8_t> level(nodes, nodes + count * each);
+    while (fault_ == Fault::kDuplicatesLastNode && level.size() > each) {
+      if (level.size() % (2 * each) != 0) {
+        const std::vector<std::uint8_t> last(level.end() - static_cast<long>(each), level.end());
+        level.insert(level.end(), last.begin(), last.end());
+      }
+      COLOPHON_TRY(hash_pairs(form, level.data(), level.size() / (2 * each), level.data()));
       level.resize(level.size() / 2);
     }
-    return BackendImplementation::merkle_reduce(level);
+    return BackendImplementation::hash_tree(form, level.data(), level.size() / each, root);
+  }
+  [[nodiscard]] Result<std::unique_ptr<HashStream::State>> hash_stream(
+      HashAlgorithm algorithm) const override {
+    return openssl_backend().hash_stream(algorithm);
   }
 
   [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const override {
@@ -428,7 +434,7 @@ TEST(HashBatch, AgreesWithEvpAtEveryLength) {
                nullptr);
     EXPECT_EQ(digests[i], expected) << i;
   }
-  EXPECT_TRUE(hash_batch(backend(), HashAlgorithm::kSha256, {}, {}).ok());
+  EXPECT_TRUE(hash_batch(backend(), HashAlgorithm::kSha256, {}, std::span<Digest>()).ok());
   EXPECT_EQ(hash_batch(backend(), HashAlgorithm::kSha256, messages.slices(),
                        std::span(digests).first(299))
                 .error()
@@ -437,21 +443,6 @@ TEST(HashBatch, AgreesWithEvpAtEveryLength) {
   EXPECT_EQ(
       hash_batch(backend(), static_cast<HashAlgorithm>(7), messages.slices(), digests).error().code,
       ErrorCode::kUnsupported);
-}
-
-TEST(HashBatch, PrefixedFormsAreTheConcatenation) {
-  Random random(0x5eed0041);
-  for (int i = 0; i < 50; ++i) {
-    Digest left;
-    Digest right;
-    const Bytes bytes = random.bytes(64);
-    std::copy_n(bytes.begin(), 32, left.begin());
-    std::copy_n(bytes.begin() + 32, 32, right.begin());
-    const auto prefix = static_cast<std::uint8_t>(random.below(256));
-    const Bytes whole = joined({prefix}, bytes);
-    EXPECT_EQ(sha256_prefixed_pair(prefix, left, right), sha256(whole));
-    EXPECT_EQ(sha256_prefixed(prefix, bytes), sha256(whole));
-  }
 }
 
 }  // namespace
