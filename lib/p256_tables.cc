@@ -159,14 +159,7 @@ class P256Tables::Handle final : public PreparedKey {
 };
 
 P256Tables::P256Tables(const P256TableMaker& maker, std::size_t memory_max)
-    : maker_(maker),
-      table_bytes_([&maker] {
-        std::array<std::size_t, kWidths.size()> bytes{};
-        std::ranges::transform(kWidths, bytes.begin(),
-                               [&](unsigned bits) { return maker.table_bytes(bits); });
-        return bytes;
-      }()),
-      memory_max_(memory_max) {}
+    : maker_(maker), memory_max_(memory_max) {}
 
 std::unique_ptr<PreparedKey> P256Tables::enrol(const PublicKey& key) {
   Entries entries;
@@ -215,6 +208,12 @@ void P256Tables::age() {
     Entries& idle = lists_[1][kIdle];
     idle.splice(idle.begin(), active, oldest);
   }
+}
+
+std::size_t P256Tables::table_bytes(std::size_t width) const {
+  std::size_t& bytes = table_bytes_[width];
+  if (bytes == 0) bytes = maker_.table_bytes(kWidths[width]);
+  return bytes;
 }
 
 // Between how many the budget is shared: the enrolled keys at work, and one that gets its table
@@ -279,7 +278,7 @@ unsigned P256Tables::bits_earned(const Entry& entry) const {
   unsigned bits = 0;
   for (std::size_t i = 0; i < kWidths.size() && entry.uses >= kUsesForWidth[i]; ++i) {
     // The narrowest for as many as there is room for.
-    if (table_bytes_[i] * (i == 0 ? 1 : tables) > memory_max_) break;
+    if (table_bytes(i) * (i == 0 ? 1 : tables) > memory_max_) break;
     bits = kWidths[i];
   }
   return bits;
@@ -576,7 +575,7 @@ bool P256Tables::make_room(std::size_t bytes, const Entry& wanting, Gone& gone) 
   drop_from(lists_[0][kActive], 0);
   if (wanting.enrolled) {
     drop_from(lists_[1][kIdle], 0);
-    drop_from(lists_[1][kActive], std::max(share, table_bytes_[0]) + 1);
+    drop_from(lists_[1][kActive], std::max(share, table_bytes(0)) + 1);
   }
   return used + bytes <= memory_max_;
 }

@@ -204,6 +204,7 @@ class P256Tables {
   enum class Earned : std::uint8_t { kNothing, kFirst, kWider };
   [[nodiscard]] P256TablePtr use(const P256KeyUse& key, Earned* earned);
   [[nodiscard]] std::size_t memory_used() const;
+  [[nodiscard]] std::size_t table_bytes(std::size_t width) const;
   // Of the table the key has earned; 0: none.
   [[nodiscard]] unsigned bits_earned(const Entry& entry) const;
   [[nodiscard]] bool make_room(std::size_t bytes, const Entry& wanting, Gone& gone);
@@ -212,12 +213,13 @@ class P256Tables {
   [[nodiscard]] P256TablePtr forget(Entries::iterator entry);
   [[nodiscard]] bool build_generator(P256Table& table) const noexcept;
   const P256TableMaker& maker_;
-  const std::array<std::size_t, kWidths.size()> table_bytes_;  // the maker's, by width
 
   std::atomic<std::size_t> memory_used_ = 0;
   std::atomic<std::size_t> build_memory_used_ = 0;
 
   mutable std::mutex mutex_;
+  // The maker's, by width, once asked for: making this object runs no kernel.
+  mutable std::array<std::size_t, kWidths.size()> table_bytes_{};
   std::size_t memory_max_;
   std::uint64_t uses_total_ = 0;
   std::size_t replaced_ = 0;  // bytes of tables in whose place wider ones are being built
