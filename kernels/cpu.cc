@@ -41,14 +41,32 @@ const char* what_avx512_lacks() {
   }
   return nullptr;
 }
+
+const char* what_sha_ni_lacks() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (b & bit_SHA) == 0) {
+    return "the CPU has no SHA-NI";
+  }
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_SSSE3) == 0 || (c & bit_SSE4_1) == 0) {
+    return "the CPU has no SSSE3 and SSE4.1";
+  }
+  return nullptr;
+}
 #else
 const char* what_avx512_lacks() { return "this is no x86-64 CPU"; }
+const char* what_sha_ni_lacks() { return "this is no x86-64 CPU"; }
 #endif
 
 }  // namespace
 
 bool cpu_has_avx512(const char** missing) {
   static const char* const lacks = what_avx512_lacks();
+  if (missing != nullptr) *missing = lacks;
+  return lacks == nullptr;
+}
+
+bool cpu_has_sha_ni(const char** missing) {
+  static const char* const lacks = what_sha_ni_lacks();
   if (missing != nullptr) *missing = lacks;
   return lacks == nullptr;
 }

@@ -10,7 +10,8 @@ import re
 import subprocess
 import sys
 
-DEFINED = re.compile(r"colophon::kernels::(kP256(Avx512|Portable)|p256_is_on_curve\(unsigned char const\*\)|cpu_has_avx512\(char const\*\*\))")
+DEFINED = re.compile(r"colophon::kernels::(k(P256|Sha256|Sha512|Sm3|Blake3|Keccak256)(Avx512|Portable)|kSha256ShaNi"
+                     r"|(p256_is_on_curve|blake3_begin|blake3_output|cpu_has_(avx512|sha_ni))\(.*\))")
 # What the compiler itself calls for, and the sanitizers.
 NEEDED = re.compile(r"(memcpy|memset|memmove|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__cxa_guard_(acquire|release|abort)"
                     r"|__gcov_.*|__gxx_personality_v0|_Unwind_Resume|__(asan|ubsan|tsan|sanitizer)_.*)")
