@@ -42,11 +42,8 @@ class Level {
     return !is_pair(i) && place(i).sibling() != merkle::Sibling::kNone;
   }
   void climb() {
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < known_.size(); i += is_pair(i) ? 2 : 1) {
-      known_[kept++] = known_[i] >> 1;
-    }
-    known_.resize(kept);
+    for (std::uint64_t& index : known_) index >>= 1;
+    known_.erase(std::unique(known_.begin(), known_.end()), known_.end());
     ++level_;
   }
 
