@@ -7,34 +7,40 @@
 #include <string>
 #include <utility>
 
-#include "backend_implementation.h"
+#include "colophon/merkle_frontier.hpp"
+#include "colophon/verifier.hpp"
+#include "merkle_tree.h"
 #include "slices_shape.h"
+#include "threads.h"
 
 namespace colophon {
-namespace {
 
-// RFC 9162 §2.1.1.
-constexpr HashForm kLeafForm = {.prefix = 0x00};
-constexpr HashForm kNodeForm = {.prefix = 0x01};
+namespace merkle {
 
-// SHA-256("").
-Result<Digest> empty_root(const BackendImplementation& backend) {
-  const std::uint64_t offsets[2] = {0, 0};
-  Digest root;
-  COLOPHON_TRY(backend.hash({}, Slices{{}, offsets}, root.data()));
-  return root;
+HashForm leaf_form(const MerkleHasher& hasher) {
+  return {.algorithm = hasher.algorithm(),
+          .prefix = hasher.profile() == TreeProfile::kRfc9162 ? 0x00 : HashForm::kNoPrefix,
+          .twice = hasher.profile() == TreeProfile::kBitcoin};
 }
 
-Result<Digest> parent_of(const BackendImplementation& backend, const Digest& left,
-                         const Digest& right) {
-  const Digest children[2] = {left, right};
-  Digest parent;
-  COLOPHON_TRY(backend.hash_pairs(kNodeForm, children[0].data(), 1, parent.data()));
-  return parent;
+HashForm node_form(const MerkleHasher& hasher) {
+  HashForm form = leaf_form(hasher);
+  if (hasher.profile() == TreeProfile::kRfc9162) form.prefix = 0x01;
+  return form;
 }
 
 Error bad_argument(std::string message, const char* field) {
   return make_error(ErrorCode::kInvalidArgument, std::move(message), field);
+}
+
+Error empty_reader() { return bad_argument("the reader of stored nodes is empty", "nodes"); }
+
+Result<void> check_digest_size(const MerkleHasher& hasher, std::size_t bytes) {
+  const std::size_t made = digest_bytes(hasher.algorithm());
+  if (made == bytes) return {};
+  return bad_argument(std::string(hash_name(hasher.algorithm())) + " makes digests of " +
+                          std::to_string(made) + " bytes, the call is for " + std::to_string(bytes),
+                      "algorithm");
 }
 
 Result<void> check_tree_size(std::uint64_t size, const char* field) {
@@ -52,17 +58,6 @@ Result<void> check_leaf_in_tree(std::uint64_t index, std::uint64_t size) {
       "index");
 }
 
-Result<void> check_growth(std::uint64_t from, std::uint64_t to) {
-  COLOPHON_TRY(check_tree_size(to, "to"));
-  if (from == 0) {
-    return bad_argument("every tree is consistent with the empty one: from must be at least 1",
-                        "from");
-  }
-  if (from <= to) return {};
-  return bad_argument(
-      "from, " + std::to_string(from) + ", is greater than to, " + std::to_string(to), "from");
-}
-
 Result<void> check_proof_length(std::size_t length, std::size_t expected) {
   if (length == expected) return {};
   return bad_argument("the proof has " + std::to_string(length) +
@@ -70,49 +65,130 @@ Result<void> check_proof_length(std::size_t length, std::size_t expected) {
                       "proof");
 }
 
-Result<void> check_root(const Digest& computed, const Digest& stated, const char* field,
-                        const char* message) {
-  if (computed == stated) return {};
-  return make_error(ErrorCode::kInvalidSignature, message, field);
+Result<void> check_count(std::size_t count, const char* field, std::size_t expected,
+                         const char* of) {
+  if (count == expected) return {};
+  return bad_argument(std::string(field) + " has " + std::to_string(count) + " items where " + of +
+                          " has " + std::to_string(expected),
+                      field);
 }
 
-unsigned trailing_zeros(std::uint64_t value) {
-  return static_cast<unsigned>(std::countr_zero(value));
+Result<void> check_limit(std::size_t count, std::size_t max, const char* limit, const char* field) {
+  if (count <= max) return {};
+  return make_error(ErrorCode::kLimitExceeded,
+                    std::string(field) + " has " + std::to_string(count) + " items, more than " +
+                        limit + ", " + std::to_string(max),
+                    field);
 }
-unsigned bit_length(std::uint64_t value) { return static_cast<unsigned>(std::bit_width(value)); }
-unsigned ones(std::uint64_t value) { return static_cast<unsigned>(std::popcount(value)); }
 
-// Hash of the leaves [begin, end), a subtree that a tree of RFC 9162 has: `begin` is a multiple of
-// the smallest power of two that is not below end - begin. Such a range is a row of complete
-// subtrees of falling size, one for each one bit of its length; they are joined from the right.
-Result<Digest> hash_of_range(const BackendImplementation& backend, const NodeReader& nodes,
-                             std::uint64_t begin, std::uint64_t end) {
-  if (!nodes) return bad_argument("the reader of stored nodes is empty", "nodes");
-  std::uint64_t length = end - begin;
-  unsigned level = trailing_zeros(length);
-  std::uint64_t last = end - (std::uint64_t{1} << level);
-  COLOPHON_TRY_ASSIGN(Digest hash, nodes(level, last >> level));
-  length &= length - 1;
-  while (length != 0) {
-    level = trailing_zeros(length);
-    last -= std::uint64_t{1} << level;
-    COLOPHON_TRY_ASSIGN(const Digest left, nodes(level, last >> level));
-    COLOPHON_TRY_ASSIGN(hash, parent_of(backend, left, hash));
-    length &= length - 1;
+}  // namespace merkle
+
+namespace {
+
+struct NamedProfile {
+  TreeProfile profile;
+  std::string_view name;
+};
+constexpr NamedProfile kProfileNames[] = {{TreeProfile::kRfc9162, "rfc9162"},
+                                          {TreeProfile::kPlainPairs, "pairs"},
+                                          {TreeProfile::kBitcoin, "bitcoin"}};
+
+// Leaves of one streamed step: wide enough for every backend's lanes, and their hashes stay in a
+// core's cache.
+constexpr std::size_t kChunkLeaves = 4096;
+// Leaves are shared out to threads in complete subtrees, several for each, so that none waits long.
+constexpr std::size_t kPiecesForThread = 8;
+
+template <class D>
+Result<D> empty_root(const MerkleHasher& hasher) {
+  D root{};
+  if (hasher.profile() == TreeProfile::kBitcoin) return root;  // as Bitcoin Core has it
+  const std::uint64_t offsets[2] = {0, 0};
+  COLOPHON_TRY(hasher.backend().implementation().hash({.algorithm = hasher.algorithm()},
+                                                      Slices{{}, offsets}, root.data()));
+  return root;
+}
+
+// Without a check of the shape.
+Result<void> hash_leaves(const MerkleHasher& hasher, const Slices& leaves, std::uint8_t* hashes) {
+  const std::size_t ambiguous = 2 * digest_bytes(hasher.algorithm());
+  if (hasher.profile() != TreeProfile::kRfc9162) {
+    for (std::size_t i = 0; i < leaves.size(); ++i) {
+      if (leaves[i].size() != ambiguous) continue;
+      return make_error(ErrorCode::kMalformed,
+                        "a leaf has " + std::to_string(ambiguous) +
+                            " bytes and could be read as a node (CVE-2017-12842); the profile "
+                            "rfc9162 tells them apart",
+                        "leaves");
+    }
   }
-  return hash;
+  return hasher.backend().implementation().hash(merkle::leaf_form(hasher), leaves, hashes);
 }
 
-// The largest power of two below n; n > 1.
-std::uint64_t split_of(std::uint64_t n) { return std::bit_floor(n - 1); }
-
-// One hash of the path from a leaf up, with the side it stands on.
-Result<Digest> join(const BackendImplementation& backend, const Digest& sibling,
-                    bool sibling_is_left, const Digest& hash) {
-  return sibling_is_left ? parent_of(backend, sibling, hash) : parent_of(backend, hash, sibling);
+// The root of `count` > 0 leaves: complete subtrees are shared out to the threads, and
+// append(frontier, begin, end) puts a subtree's leaves on an empty frontier.
+template <class D, class Append>
+Result<D> root_in_pieces(const MerkleHasher& hasher, std::size_t count, const Append& append) {
+  std::size_t piece = std::bit_ceil(count);
+  if (hasher.threads() > 1) {
+    piece = std::max(kChunkLeaves, std::bit_ceil(count / (kPiecesForThread * hasher.threads())));
+  }
+  const std::size_t pieces = (count - 1) / piece + 1;
+  std::vector<D> roots(pieces);
+  const auto hash_piece = [&](std::size_t i) -> Result<void> {
+    const std::size_t begin = i * piece;
+    const std::size_t end = std::min(count, begin + piece);
+    COLOPHON_TRY_ASSIGN(auto frontier, MerkleFrontierOf<D>::create(hasher));
+    COLOPHON_TRY(append(frontier, begin, end));
+    auto edge = merkle::edge_of<D>(hasher, frontier.size(), frontier.hashes());
+    // Of several, the last has the level of the others, too.
+    const auto level = static_cast<unsigned>(std::countr_zero(piece));
+    COLOPHON_TRY_ASSIGN(roots[i], pieces == 1 ? edge.root() : edge.at(level));
+    return {};
+  };
+  COLOPHON_TRY(share_out(pieces, hasher.threads(), hash_piece));
+  COLOPHON_TRY_ASSIGN(auto top, MerkleFrontierOf<D>::create(hasher));
+  COLOPHON_TRY(top.append(roots));
+  return top.root();
 }
 
 }  // namespace
+
+std::string_view tree_profile_name(TreeProfile profile) noexcept {
+  for (const NamedProfile& named : kProfileNames) {
+    if (named.profile == profile) return named.name;
+  }
+  return "unknown";
+}
+
+std::optional<TreeProfile> tree_profile_from_name(std::string_view name) noexcept {
+  for (const NamedProfile& named : kProfileNames) {
+    if (named.name == name) return named.profile;
+  }
+  return std::nullopt;
+}
+
+Result<MerkleHasher> MerkleHasher::create(const Backend& backend, TreeProfile profile,
+                                          HashAlgorithm algorithm, unsigned threads) {
+  if (tree_profile_name(profile) == "unknown") {
+    return merkle::bad_argument("unknown tree profile " + std::to_string(static_cast<int>(profile)),
+                                "profile");
+  }
+  if (profile == TreeProfile::kBitcoin && algorithm != HashAlgorithm::kSha256) {
+    return merkle::bad_argument("Bitcoin's trees are of SHA-256 only", "profile");
+  }
+  if (threads < 1 || threads > kThreadsMax) {
+    return merkle::bad_argument(
+        "threads is " + std::to_string(threads) + ", must be 1 to " + std::to_string(kThreadsMax),
+        "threads");
+  }
+  COLOPHON_TRY(HashStream::create(backend, algorithm));  // is it there at all?
+  MerkleHasher hasher(backend);
+  hasher.profile_ = profile;
+  hasher.algorithm_ = algorithm;
+  hasher.threads_ = threads;
+  return hasher;
+}
 
 Result<void> BackendImplementation::hash_tree(const HashForm& form, const std::uint8_t* nodes,
                                               std::size_t count, std::uint8_t* root) const {
@@ -132,157 +208,58 @@ Result<void> BackendImplementation::hash_tree(const HashForm& form, const std::u
   return {};
 }
 
-Result<void> merkle_leaf_hashes(const Backend& backend, const Slices& leaves,
-                                std::span<Digest> leaf_hashes) {
+template <class D>
+Result<void> merkle_leaf_hashes(const MerkleHasher& hasher, const Slices& leaves,
+                                std::span<HashOf<D>> leaf_hashes) {
+  COLOPHON_TRY(merkle::check_digest_size(hasher, sizeof(D)));
   COLOPHON_TRY(check_shape(leaves, "leaves"));
-  if (leaf_hashes.size() != leaves.size()) {
-    return bad_argument("leaf_hashes has " + std::to_string(leaf_hashes.size()) +
-                            " items where leaves has " + std::to_string(leaves.size()),
-                        "leaf_hashes");
-  }
+  COLOPHON_TRY(merkle::check_count(leaf_hashes.size(), "leaf_hashes", leaves.size(), "leaves"));
   if (leaves.size() == 0) return {};
-  return backend.implementation().hash(kLeafForm, leaves, leaf_hashes[0].data());
+  return hash_leaves(hasher, leaves, leaf_hashes[0].data());
 }
 
-Result<Digest> merkle_root(const Backend& backend, std::span<const Digest> leaf_hashes) {
-  if (leaf_hashes.empty()) return empty_root(backend.implementation());
-  Digest root;
-  COLOPHON_TRY(backend.implementation().hash_tree(kNodeForm, leaf_hashes[0].data(),
-                                                  leaf_hashes.size(), root.data()));
-  return root;
-}
-
-Result<std::vector<Digest>> merkle_prove_inclusion(const Backend& backend, const NodeReader& nodes,
-                                                   std::uint64_t index, std::uint64_t size) {
-  COLOPHON_TRY(check_leaf_in_tree(index, size));
-  // PATH(m, D_n) of §2.1.3.1, from the root down; the proof lists siblings from the leaf up.
-  std::vector<Digest> proof;
-  std::uint64_t begin = 0;
-  std::uint64_t end = size;
-  while (end - begin > 1) {
-    const std::uint64_t middle = begin + split_of(end - begin);
-    const bool go_left = index < middle;
-    COLOPHON_TRY_ASSIGN(const Digest sibling,
-                        go_left ? hash_of_range(backend.implementation(), nodes, middle, end)
-                                : hash_of_range(backend.implementation(), nodes, begin, middle));
-    proof.push_back(sibling);
-    (go_left ? end : begin) = middle;
+template <class D>
+Result<D> merkle_root(const MerkleHasher& hasher, HashesOf<D> leaf_hashes) {
+  COLOPHON_TRY(merkle::check_digest_size(hasher, sizeof(D)));
+  if (leaf_hashes.empty()) return empty_root<D>(hasher);
+  if (hasher.threads() == 1 && !merkle::copies_lone_node(hasher)) {
+    D root;
+    COLOPHON_TRY(hasher.backend().implementation().hash_tree(
+        merkle::node_form(hasher), leaf_hashes[0].data(), leaf_hashes.size(), root.data()));
+    return root;
   }
-  std::reverse(proof.begin(), proof.end());
-  return proof;
-}
-
-Result<std::vector<Digest>> merkle_prove_consistency(const Backend& backend,
-                                                     const NodeReader& nodes, std::uint64_t from,
-                                                     std::uint64_t to) {
-  COLOPHON_TRY(check_growth(from, to));
-  // SUBPROOF(m, D_n, b) of §2.1.4.1, from the root down, until the old tree ends where a subtree of
-  // the new one does. That subtree's hash is part of the proof unless it is the old root itself.
-  std::vector<Digest> proof;
-  std::uint64_t begin = 0;
-  std::uint64_t end = to;
-  while (end != from) {
-    const std::uint64_t middle = begin + split_of(end - begin);
-    const bool go_left = from <= middle;
-    COLOPHON_TRY_ASSIGN(const Digest sibling,
-                        go_left ? hash_of_range(backend.implementation(), nodes, middle, end)
-                                : hash_of_range(backend.implementation(), nodes, begin, middle));
-    proof.push_back(sibling);
-    (go_left ? end : begin) = middle;
-  }
-  if (begin != 0) {
-    COLOPHON_TRY_ASSIGN(const Digest seed,
-                        hash_of_range(backend.implementation(), nodes, begin, end));
-    proof.push_back(seed);
-  }
-  std::reverse(proof.begin(), proof.end());
-  return proof;
-}
-
-Result<Digest> merkle_root_from_nodes(const Backend& backend, const NodeReader& nodes,
-                                      std::uint64_t size) {
-  COLOPHON_TRY(check_tree_size(size, "size"));
-  if (size == 0) return empty_root(backend.implementation());
-  return hash_of_range(backend.implementation(), nodes, 0, size);
-}
-
-Result<MerkleTree> MerkleTree::build(const Backend& backend, std::vector<Digest> leaf_hashes) {
-  COLOPHON_TRY(check_tree_size(leaf_hashes.size(), "leaf_hashes"));
-  MerkleTree tree;
-  tree.levels_.push_back(std::move(leaf_hashes));
-  while (tree.levels_.back().size() > 1) {
-    const std::vector<Digest>& below = tree.levels_.back();
-    std::vector<Digest> level(below.size() / 2);
-    COLOPHON_TRY(backend.implementation().hash_pairs(kNodeForm, below[0].data(), level.size(),
-                                                     level[0].data()));
-    tree.levels_.push_back(std::move(level));
-  }
-  return tree;
-}
-
-std::uint64_t MerkleTree::size() const noexcept {
-  return levels_.empty() ? 0 : levels_.front().size();
-}
-
-NodeReader MerkleTree::nodes() const {
-  return [this](unsigned level, std::uint64_t index) -> Result<Digest> {
-    if (level >= levels_.size() || index >= levels_[level].size()) {
-      return make_error(ErrorCode::kNotFound, "subtree (" + std::to_string(level) + ", " +
-                                                  std::to_string(index) + ") is not complete");
-    }
-    return levels_[level][static_cast<std::size_t>(index)];
+  const auto append = [&](MerkleFrontierOf<D>& frontier, std::size_t begin, std::size_t end) {
+    return frontier.append(leaf_hashes.subspan(begin, end - begin));
   };
+  return root_in_pieces<D>(hasher, leaf_hashes.size(), append);
 }
 
-Result<void> merkle_verify_inclusion(const Backend& backend, const Digest& leaf_hash,
-                                     std::uint64_t index, std::uint64_t size,
-                                     std::span<const Digest> proof, const Digest& root) {
-  COLOPHON_TRY(check_leaf_in_tree(index, size));
-  // Up to the level where the leaf's path and the last leaf's path meet, every node has a sibling;
-  // above, the node is on the right edge and has one exactly where it is a right child.
-  const unsigned inner = bit_length(index ^ (size - 1));
-  const unsigned border = ones(index >> inner);
-  COLOPHON_TRY(check_proof_length(proof.size(), inner + border));
-  Digest hash = leaf_hash;
-  for (unsigned i = 0; i < proof.size(); ++i) {
-    const bool sibling_is_left = i >= inner || ((index >> i) & 1U) != 0;
-    COLOPHON_TRY_ASSIGN(hash, join(backend.implementation(), proof[i], sibling_is_left, hash));
-  }
-  return check_root(hash, root, "root",
-                    "the proof does not lead from the leaf to the root at this position");
-}
-
-Result<void> merkle_verify_consistency(const Backend& backend, std::uint64_t from, std::uint64_t to,
-                                       const Digest& from_root, const Digest& to_root,
-                                       std::span<const Digest> proof) {
-  COLOPHON_TRY(check_growth(from, to));
-  if (from == to) {
-    COLOPHON_TRY(check_proof_length(proof.size(), 0));
-    return check_root(from_root, to_root, "to_root", "two roots of one size differ");
-  }
-  // The old tree's last complete subtree, (shift, from - 1 >> shift), is where both trees' right
-  // edges start. It is the first hash of the proof, unless it is the whole old tree.
-  const unsigned shift = trailing_zeros(from);
-  const bool seed_is_old_root = from == std::uint64_t{1} << shift;
-  const std::uint64_t index = (from - 1) >> shift;
-  const unsigned inner = bit_length((from - 1) ^ (to - 1)) - shift;
-  const unsigned border = ones((from - 1) >> (inner + shift));
-  COLOPHON_TRY(check_proof_length(proof.size(), inner + border + (seed_is_old_root ? 0U : 1U)));
-  Digest old_hash = seed_is_old_root ? from_root : proof[0];
-  Digest new_hash = old_hash;
-  const std::span<const Digest> path = seed_is_old_root ? proof : proof.subspan(1);
-  for (unsigned i = 0; i < path.size(); ++i) {
-    const bool sibling_is_left = i >= inner || ((index >> i) & 1U) != 0;
-    COLOPHON_TRY_ASSIGN(new_hash,
-                        join(backend.implementation(), path[i], sibling_is_left, new_hash));
-    // Right siblings are newer than the old tree.
-    if (sibling_is_left) {
-      COLOPHON_TRY_ASSIGN(old_hash, parent_of(backend.implementation(), path[i], old_hash));
+template <class D>
+Result<D> merkle_root_of_leaves(const MerkleHasher& hasher, const Slices& leaves) {
+  COLOPHON_TRY(merkle::check_digest_size(hasher, sizeof(D)));
+  COLOPHON_TRY(check_shape(leaves, "leaves"));
+  if (leaves.size() == 0) return empty_root<D>(hasher);
+  const auto append = [&](MerkleFrontierOf<D>& frontier, std::size_t begin,
+                          std::size_t end) -> Result<void> {
+    std::vector<D> hashes(std::min(kChunkLeaves, end - begin));
+    for (; begin < end; begin += kChunkLeaves) {
+      const std::span<D> chunk = std::span(hashes).first(std::min(kChunkLeaves, end - begin));
+      const Slices some{leaves.bytes, leaves.offsets.subspan(begin, chunk.size() + 1)};
+      COLOPHON_TRY(hash_leaves(hasher, some, chunk[0].data()));
+      COLOPHON_TRY(frontier.append(chunk));
     }
-  }
-  COLOPHON_TRY(
-      check_root(old_hash, from_root, "from_root", "the proof does not lead to the old root"));
-  return check_root(new_hash, to_root, "to_root", "the proof does not lead to the new root");
+    return {};
+  };
+  return root_in_pieces<D>(hasher, leaves.size(), append);
 }
+
+template Result<void> merkle_leaf_hashes<Digest>(const MerkleHasher&, const Slices&,
+                                                 std::span<Digest>);
+template Result<void> merkle_leaf_hashes<Digest64>(const MerkleHasher&, const Slices&,
+                                                   std::span<Digest64>);
+template Result<Digest> merkle_root<Digest>(const MerkleHasher&, std::span<const Digest>);
+template Result<Digest64> merkle_root<Digest64>(const MerkleHasher&, std::span<const Digest64>);
+template Result<Digest> merkle_root_of_leaves<Digest>(const MerkleHasher&, const Slices&);
+template Result<Digest64> merkle_root_of_leaves<Digest64>(const MerkleHasher&, const Slices&);
 
 }  // namespace colophon

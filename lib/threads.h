@@ -4,11 +4,15 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include "colophon/error.hpp"
 
 namespace colophon {
 
@@ -44,6 +48,25 @@ void run_on_threads(std::size_t count, const Work& work) {
     run(0);
   }
   if (thrown) std::rethrow_exception(thrown);
+}
+
+// work(0) … work(count - 1), each once, on up to `threads`. The first error is the call's, and what
+// has not begun by then is left out.
+template <class Work>
+Result<void> share_out(std::size_t count, unsigned threads, const Work& work) {
+  std::atomic<std::size_t> next = 0;
+  std::mutex mutex;
+  Result<void> outcome;
+  run_on_threads(useful_threads(count, 1, threads), [&](std::size_t) {
+    for (std::size_t i = next++; i < count; i = next++) {
+      Result<void> done = work(i);
+      if (done) continue;
+      next = count;
+      const std::scoped_lock guard(mutex);
+      if (outcome) outcome = std::move(done);
+    }
+  });
+  return outcome;
 }
 
 }  // namespace colophon

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Merkle proofs: as files, read and written again; and as mathematics, against RFC 9162's recursive
-// definitions written down here a second time. In a tree that is known, a proof is accepted if and
-// only if it is the proof.
+// Merkle proofs: as files, read and written again; and as mathematics, against the recursive
+// definitions of RFC 9162 and of draft-ietf-plants-merkle-tree-certs, written down here a second
+// time. In a tree that is known, a proof is accepted if and only if it is the proof.
 #include <openssl/sha.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "colophon/merkle.hpp"
+#include "colophon/merkle_batch.hpp"
+#include "colophon/merkle_subtree.hpp"
 #include "node/cli/merkle_proof_file.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "tests/fuzz/right_inputs.h"
@@ -60,6 +65,17 @@ std::vector<Digest> subproof(std::size_t m, Leaves d, bool whole) {
   std::vector<Digest> proof =
       m <= k ? subproof(m, d.first(k), whole) : subproof(m - k, d.subspan(k), false);
   proof.push_back(m <= k ? tree_hash(d.subspan(k)) : tree_hash(d.first(k)));
+  return proof;
+}
+
+// The draft's SUBTREE_SUBPROOF; for start == 0 it is the RFC's SUBPROOF.
+std::vector<Digest> subtree_subproof(std::size_t start, std::size_t end, Leaves d, bool whole) {
+  if (start == 0) return subproof(end, d, whole);
+  const std::size_t k = split(d.size());
+  const bool left = end <= k;
+  std::vector<Digest> proof = left ? subtree_subproof(start, end, d.first(k), whole)
+                                   : subtree_subproof(start - k, end - k, d.subspan(k), whole);
+  proof.push_back(left ? tree_hash(d.subspan(k)) : tree_hash(d.first(k)));
   return proof;
 }
 
@@ -208,17 +224,131 @@ void check_tree(FuzzInput& input) {
   require(accepted == (same_root && bent == right), "two sizes have one proof");
 }
 
+void check_subtree(FuzzInput& input) {
+  static const std::vector<Digest> leaves = known_leaves();
+  const std::size_t size = 1 + input.choice(kLeavesMax);
+  const Leaves d = Leaves(leaves).first(size);
+  const std::size_t end = 1 + input.choice(size);
+  const std::size_t level = input.choice(8);
+  const std::size_t start = (end - 1) >> level << level;
+  const MerkleSubtree subtree{start, end};
+  const auto tree = MerkleTree::build(fuzz::backend(), {d.begin(), d.end()});
+  require(tree.ok(), "a tree is built");
+  const Digest hash = tree_hash(d.subspan(start, end - start));
+  const auto computed = merkle_subtree_hash(fuzz::backend(), tree->nodes(), subtree);
+  require(computed.ok() && *computed == hash, "a subtree's hash is that of its leaves");
+  Digest stated = hash;
+  const bool same_hash = !input.flag();
+  if (!same_hash) stated[input.choice(32)] ^= static_cast<std::uint8_t>(1U << input.choice(8));
+  if (input.flag()) {
+    const std::size_t index = start + input.choice(end - start);
+    const std::vector<Digest> right = path(index - start, d.subspan(start, end - start));
+    const auto proved =
+        merkle_prove_subtree_inclusion(fuzz::backend(), tree->nodes(), index, subtree);
+    require(proved.ok() && *proved == right, "the proof is the one of the RFC");
+    std::vector<Digest> bent = right;
+    bend(bent, leaves, input);
+    const bool accepted = merkle_verify_subtree_inclusion(fuzz::backend(), leaves[index], index,
+                                                          subtree, bent, stated)
+                              .ok();
+    require(accepted == (same_hash && bent == right), "one leaf has one proof in a subtree");
+    return;
+  }
+  const std::vector<Digest> right = subtree_subproof(start, end, d, true);
+  const auto proved =
+      merkle_prove_subtree_consistency(fuzz::backend(), tree->nodes(), subtree, size);
+  require(proved.ok() && *proved == right, "the proof is the one of the draft");
+  std::vector<Digest> bent = right;
+  bend(bent, leaves, input);
+  const bool accepted =
+      merkle_verify_subtree_consistency(fuzz::backend(), subtree, size, stated, tree_hash(d), bent)
+          .ok();
+  require(accepted == (same_hash && bent == right), "a subtree has one proof in a tree");
+}
+
+// The root a proof of some leaves leads to; false: wrong number of hashes.
+bool root_of_many(std::map<std::uint64_t, Digest> known, std::uint64_t size,
+                  std::span<const Digest> proof, Digest& root) {
+  for (std::uint64_t last = size - 1; last != 0; last /= 2) {
+    std::map<std::uint64_t, Digest> above;
+    for (const auto& [index, hash] : known) {
+      const auto sibling = known.find(index ^ 1);
+      if (above.contains(index / 2)) continue;
+      if (index % 2 == 0 && index == last) {
+        above[index / 2] = hash;
+        continue;
+      }
+      Digest other{};
+      if (sibling != known.end()) {
+        other = sibling->second;
+      } else {
+        if (proof.empty()) return false;
+        other = proof.front();
+        proof = proof.subspan(1);
+      }
+      above[index / 2] = index % 2 == 0 ? node_hash(hash, other) : node_hash(other, hash);
+    }
+    known = above;
+  }
+  root = known.begin()->second;
+  return proof.empty();
+}
+
+void check_multiproof(FuzzInput& input) {
+  static const std::vector<Digest> leaves = known_leaves();
+  const std::size_t size = 1 + input.choice(kLeavesMax);
+  const Leaves d = Leaves(leaves).first(size);
+  std::set<std::uint64_t> chosen;
+  for (std::size_t left = 1 + input.choice(12); left > 0; --left) chosen.insert(input.choice(size));
+  std::vector<std::uint64_t> indices(chosen.begin(), chosen.end());
+  std::vector<Digest> hashes;
+  for (const std::uint64_t index : indices) hashes.push_back(d[index]);
+  const auto tree = MerkleTree::build(fuzz::backend(), {d.begin(), d.end()});
+  require(tree.ok(), "a tree is built");
+  const Digest root = tree_hash(d);
+  const auto right = merkle_prove_multi(fuzz::backend(), tree->nodes(), indices, size);
+  require(right.ok(), "any leaves of a tree have a proof");
+
+  std::vector<Digest> bent = *right;
+  bend(bent, leaves, input);
+  const bool accepted =
+      merkle_verify_multi(fuzz::backend(), hashes, indices, size, bent, root).ok();
+  require(accepted == (bent == *right), "some leaves have one proof");
+
+  // Leaves that are claimed to stand elsewhere, to be others, in a tree of another size.
+  std::uint64_t other_size = size;
+  if (input.flag()) other_size = input.choice(kLeavesMax + 1);
+  if (input.flag()) indices[input.choice(indices.size())] = input.choice(kLeavesMax);
+  if (input.flag()) hashes[input.choice(hashes.size())][input.choice(32)] ^= input.byte();
+  std::map<std::uint64_t, Digest> known;
+  for (std::size_t i = 0; i < indices.size(); ++i) known[indices[i]] = hashes[i];
+  Digest reached{};
+  const bool leads = known.size() == indices.size() &&
+                     std::is_sorted(indices.begin(), indices.end()) &&
+                     indices.back() < other_size &&
+                     root_of_many(known, other_size, bent, reached) && reached == root;
+  const bool taken =
+      merkle_verify_multi(fuzz::backend(), hashes, indices, other_size, bent, root).ok();
+  require(taken == leads, "accepted if and only if it leads to the root");
+}
+
 void check(FuzzInput& input) {
   static const fuzz::RightProofs right = fuzz::right_proofs();
-  switch (input.choice(3)) {
+  switch (input.choice(5)) {
     case 0:
       check_inclusion_file(fuzz::choose_text(input, {right.inclusion}, ','));
       break;
     case 1:
       check_consistency_file(fuzz::choose_text(input, {right.consistency}, ','));
       break;
-    default:
+    case 2:
       check_tree(input);
+      break;
+    case 3:
+      check_subtree(input);
+      break;
+    default:
+      check_multiproof(input);
       break;
   }
 }

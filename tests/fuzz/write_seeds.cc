@@ -168,7 +168,9 @@ void write_texts(Corpora& corpora) {
   for (char size = 1; size < 70; size = static_cast<char>(size + 11)) {
     for (char kind = 0; kind < 2; ++kind) {
       corpora.write("merkle", {2, size, kind}, std::string{static_cast<char>(size / 2), 5});
+      corpora.write("merkle", {3, size, static_cast<char>(size / 2)}, std::string{2, 0, kind, 5});
     }
+    corpora.write("merkle", {4, size, 3}, std::string{1, static_cast<char>(size / 2), 7, 1, 5});
   }
 
   corpora.write("text", std::string(1, '\0'), "Zm9vYmE=");
