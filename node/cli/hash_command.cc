@@ -256,11 +256,9 @@ void add_hash_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<HashOptions>();
   CLI::App* command =
       app.add_subcommand("hash", "Print the hashes of files, or check such a list (--check)");
-  // Names are taken as they are: CLI11 would make two of "[a,b]".
   CLI::Option* files =
       command->add_option("FILE", options->files, "Files to hash; none, or -: standard input")
-          ->type_name("FILE")
-          ->allow_extra_args(false);
+          ->type_name("FILE");
   add_hash_option(*command, "--algorithm", options->algorithm, "Which hash");
   CLI::Option* check =
       command->add_flag("-c,--check", options->check, "FILE are lists of hashes: check them");
@@ -291,7 +289,7 @@ void add_hash_command(CLI::App& app, int& exit_code) {
       if (option == status) options->telling = Telling::kNothing;
       if (option == warn) options->telling = Telling::kFaultyLines;
     }
-    options->files = files->results();
+    options->files = files->results();  // CLI11's conversion takes "{}" for no file at all
     const Result<int> result = run_hash(*options);
     exit_code = result ? *result : report_unchecked(result.error(), options->json);
   });
