@@ -139,7 +139,7 @@ std::optional<CheckLine> CheckLineParser::parse_tagged(std::string_view line) co
   line.remove_prefix(hash_tag(algorithm_).size());
   if (line.starts_with(' ')) line.remove_prefix(1);
   const std::size_t close = line.rfind(')');
-  if (!line.starts_with('(') || close == std::string_view::npos) return {};
+  if (!line.starts_with('(') || close == std::string_view::npos || close == 1) return {};
   const std::string_view name = line.substr(1, close - 1);
   line.remove_prefix(close + 1);
   skip_blanks(line);

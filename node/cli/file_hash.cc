@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "node/cli/line_reader.h"
 
@@ -96,13 +96,13 @@ Result<FileHash> hash_file(const Backend& backend, HashAlgorithm algorithm, cons
   const std::uint64_t begin = position_of(input);
 
   FileHash hash;
-  std::vector<std::uint8_t> piece(kHashPieceBytes);
+  const auto piece = std::make_unique_for_overwrite<std::uint8_t[]>(kHashPieceBytes);
   while (true) {
-    const ssize_t got = ::read(input.get(), piece.data(), piece.size());
+    const ssize_t got = ::read(input.get(), piece.get(), kHashPieceBytes);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return file_error(path, errno);
     if (got == 0) break;
-    COLOPHON_TRY(stream.update(ByteSpan(piece).first(static_cast<std::size_t>(got))));
+    COLOPHON_TRY(stream.update(ByteSpan(piece.get(), static_cast<std::size_t>(got))));
     hash.file_bytes += static_cast<std::uint64_t>(got);
     if (progress) progress(hash.file_bytes);
   }

@@ -59,12 +59,26 @@ TEST(CheckList, FormsThatOthersWriteAreRead) {
 }
 
 TEST(CheckList, OtherLinesAreRefused) {
-  for (const std::string& text :
-       {std::string(), std::string("a"), kHex, kHex + " ", kHex + "a  a", kHex.substr(1) + "  a",
-        kHex.substr(1) + "g  a", "\\" + kHex + "  a\\", "\\" + kHex + "  a\\x",
-        kHex + "  a" + std::string(1, '\0'), "sha256 (a) = " + kHex, "SHA512 (a) = " + kHex,
-        "SHA256 (a) = " + kHex + "x", "SHA256 (a) = " + kHex.substr(2), "SHA256 (a) " + kHex,
-        "SHA256 a = " + kHex, "SHA256 (a = " + kHex, std::string("SHA256"), std::string("\\")}) {
+  for (const std::string& text : {std::string(),
+                                  std::string("a"),
+                                  kHex,
+                                  kHex + " ",
+                                  kHex + "a  a",
+                                  kHex.substr(1) + "  a",
+                                  kHex.substr(1) + "g  a",
+                                  "\\" + kHex + "  a\\",
+                                  "\\" + kHex + "  a\\x",
+                                  kHex + "  a" + std::string(1, '\0'),
+                                  "sha256 (a) = " + kHex,
+                                  "SHA512 (a) = " + kHex,
+                                  "SHA256 (a) = " + kHex + "x",
+                                  "SHA256 (a) = " + kHex.substr(2),
+                                  "SHA256 (a) " + kHex,
+                                  "SHA256 a = " + kHex,
+                                  "SHA256 () = " + kHex,
+                                  "SHA256 (a = " + kHex,
+                                  std::string("SHA256"),
+                                  std::string("\\")}) {
     EXPECT_EQ(name_in(text), "(none)") << text;
   }
 }

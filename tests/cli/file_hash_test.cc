@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Files hashed whole: pieces do not show, and what did not hold still while it was read has no hash.
-// The changes are made between two reads, from the progress callback.
+// Files hashed whole: pieces do not show, and what did not hold still meanwhile has no hash.
+// Changes are made between two reads, from the progress callback.
 #include "node/cli/file_hash.h"
 
 #include <gtest/gtest.h>
