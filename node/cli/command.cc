@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/cli/command.h"
 
+#include <cctype>
 #include <charconv>
 #include <cstdint>
 #include <iostream>
@@ -32,6 +33,14 @@ int exit_code_of(ErrorCode code) {
       break;
   }
   return kExitFailed;
+}
+
+// Whole words only: a file may be called "c", and its message begin with "cannot".
+bool names_field(const Error& error) {
+  if (!error.message.starts_with(error.field)) return false;
+  const std::size_t end = error.field.size();
+  return error.field.empty() || end == error.message.size() ||
+         std::isalnum(static_cast<unsigned char>(error.message[end])) == 0;
 }
 
 }  // namespace
@@ -75,8 +84,7 @@ int report(const Error& error, bool json) {
   } else {
     std::cerr << "colophon: ";
     // Many messages name their field themselves.
-    const bool named = error.field.empty() || error.message.starts_with(error.field);
-    if (!named) std::cerr << printable(error.field) << ": ";
+    if (!names_field(error)) std::cerr << printable(error.field) << ": ";
     std::cerr << printable(error.message) << std::endl;
   }
   return exit_code_of(error.code);

@@ -41,6 +41,7 @@ int report_unchecked(const Error& error, bool json = false);
 // `app` and `exit_code` outlive the parse.
 void add_backends_command(CLI::App& app, int& exit_code);
 void add_verify_command(CLI::App& app, int& exit_code);
+void add_hash_command(CLI::App& app, int& exit_code);
 void add_merkle_commands(CLI::App& app, int& exit_code);
 void add_hsm_commands(CLI::App& app, int& exit_code);
 void add_ca_commands(CLI::App& app, int& exit_code);

@@ -10,14 +10,6 @@ namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{1} << 16;
 
-Error file_error(const std::string& path, int number) {
-  ErrorCode code = ErrorCode::kIo;
-  if (number == ENOENT || number == ENOTDIR) code = ErrorCode::kNotFound;
-  if (number == EACCES) code = ErrorCode::kPermissionDenied;
-  return make_error(code, std::string("cannot be read: ") + std::strerror(number), path,
-                    static_cast<std::uint64_t>(number));
-}
-
 Result<std::FILE*> open_file(const std::string& path) {
   if (path == "-") return stdin;
   std::FILE* file = std::fopen(path.c_str(), "rb");
@@ -26,6 +18,14 @@ Result<std::FILE*> open_file(const std::string& path) {
 }
 
 }  // namespace
+
+Error file_error(const std::string& path, int number) {
+  ErrorCode code = ErrorCode::kIo;
+  if (number == ENOENT || number == ENOTDIR) code = ErrorCode::kNotFound;
+  if (number == EACCES) code = ErrorCode::kPermissionDenied;
+  return make_error(code, std::string("cannot be read: ") + std::strerror(number), path,
+                    static_cast<std::uint64_t>(number));
+}
 
 LineReader::LineReader(std::string path, std::FILE* file, std::size_t line_bytes_max)
     : path_(std::move(path)), file_(file), line_bytes_max_(line_bytes_max), buffer_(kBufferBytes) {}

@@ -13,6 +13,9 @@
 
 namespace colophon::cli {
 
+// An errno of opening or reading `path`: kNotFound, kPermissionDenied, else kIo.
+[[nodiscard]] Error file_error(const std::string& path, int number);
+
 class LineReader {
  public:
   enum class Outcome : std::uint8_t { kLine, kTooLong, kEnd };

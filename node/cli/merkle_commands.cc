@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -10,8 +11,12 @@
 
 #include "colophon/backend.hpp"
 #include "colophon/merkle.hpp"
+#include "node/cli/check_list.h"
 #include "node/cli/command.h"
+#include "node/cli/file_hash.h"
 #include "node/cli/flat_json.h"
+#include "node/cli/folder_files.h"
+#include "node/cli/hash_option.h"
 #include "node/cli/hex_input.h"
 #include "node/cli/line_reader.h"
 #include "node/cli/merkle_proof_file.h"
@@ -27,131 +32,180 @@ constexpr std::uint64_t kLeavesMax = std::uint64_t{1} << 24;
 constexpr std::size_t kChunkLeavesMax = 4096;
 constexpr std::size_t kLeafChunkBytesMax = std::size_t{4} << 20;
 
-struct Leaves {
-  std::vector<Digest> hashes;
-  std::vector<std::uint8_t> wanted;  // the bytes of the leaf asked for
-};
+// What hashes leaves and nodes. check_tree_hash() says which algorithms trees may have; where it
+// allows more than SHA-256, this is where they are made.
+using TreeHasher = Backend;
 
-// Reads leaves from lines of hex and hashes them chunk by chunk.
-class LeafReader {
- public:
-  LeafReader(const Backend& backend, std::string path, std::optional<std::uint64_t> wanted)
-      : backend_(backend), path_(std::move(path)), wanted_(wanted) {}
-
-  [[nodiscard]] Result<Leaves> read() {
-    COLOPHON_TRY_ASSIGN(LineReader reader, LineReader::open(path_, 2 * kLeafBytesMax));
-    std::string line;
-    while (true) {
-      COLOPHON_TRY_ASSIGN(const auto outcome, reader.next(line));
-      if (outcome == LineReader::Outcome::kEnd) break;
-      if (outcome == LineReader::Outcome::kTooLong) {
-        return at_line(make_error(
-            ErrorCode::kLimitExceeded,
-            "a leaf has at most " + std::to_string(kLeafBytesMax) + " bytes, and this has more"));
-      }
-      COLOPHON_TRY(append(line));
-    }
-    COLOPHON_TRY(flush());
-    return std::move(leaves_);
-  }
-
- private:
-  [[nodiscard]] std::uint64_t count() const { return leaves_.hashes.size() + offsets_.size() - 1; }
-
-  [[nodiscard]] Error at_line(Error error) const {
-    error.message = "line " + std::to_string(count() + 1) + ": " + error.message;
-    error.field = path_;
-    return error;
-  }
-
-  [[nodiscard]] Result<void> append(const std::string& line) {
-    if (count() == kLeavesMax) {
-      return at_line(make_error(ErrorCode::kLimitExceeded,
-                                "more than " + std::to_string(kLeavesMax) + " leaves"));
-    }
-    const std::size_t begin = bytes_.size();
-    if (Result<void> decoded = append_hex(line, path_, bytes_); !decoded) {
-      return at_line(decoded.error());
-    }
-    if (wanted_ == count()) {
-      leaves_.wanted.assign(bytes_.begin() + static_cast<std::ptrdiff_t>(begin), bytes_.end());
-    }
-    offsets_.push_back(bytes_.size());
-    if (offsets_.size() > kChunkLeavesMax || bytes_.size() > kLeafChunkBytesMax) return flush();
-    return {};
-  }
-
-  [[nodiscard]] Result<void> flush() {
-    const std::size_t hashed = leaves_.hashes.size();
-    leaves_.hashes.resize(hashed + offsets_.size() - 1);
-    COLOPHON_TRY(merkle_leaf_hashes(backend_, Slices{bytes_, offsets_},
-                                    std::span(leaves_.hashes).subspan(hashed)));
-    bytes_.clear();
-    offsets_.assign(1, 0);
-    progress_.show(std::to_string(leaves_.hashes.size()) + " leaves");
-    return {};
-  }
-
-  const Backend& backend_;
-  std::string path_;
-  std::optional<std::uint64_t> wanted_;
-  ProgressLine progress_;
-  Leaves leaves_;
-  std::vector<std::uint8_t> bytes_;
-  std::vector<std::uint64_t> offsets_ = {0};
-};
+Result<TreeHasher> tree_hasher(const Backend& backend, HashAlgorithm algorithm) {
+  COLOPHON_TRY(check_tree_hash(algorithm));
+  return backend;
+}
 
 struct MerkleOptions {
   std::string file;
-  std::uint64_t index = 0;
+  std::string folder;                         // --leaves-from
+  std::optional<std::string> file_in_folder;  // --file of prove: a path below `folder`
+  std::optional<std::string> leaf_file;       // --file of verify
+  HashAlgorithm hash = HashAlgorithm::kSha256;
+  std::optional<std::uint64_t> index;
   std::uint64_t from = 0;
   std::optional<std::uint64_t> to;
   bool json = false;
 };
 
-std::string hex_of(const Digest& digest) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : digest) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
+struct Leaves {
+  std::vector<Digest> hashes;
+  std::optional<std::uint64_t> wanted;    // which leaf is asked for
+  std::vector<std::uint8_t> wanted_leaf;  // its bytes
+};
+
+// Takes leaf after leaf and hashes them chunk by chunk.
+class LeafHasher {
+ public:
+  LeafHasher(const TreeHasher& hasher, std::optional<std::uint64_t> wanted) : hasher_(hasher) {
+    leaves_.wanted = wanted;
   }
-  return text;
+
+  [[nodiscard]] std::uint64_t count() const { return leaves_.hashes.size() + offsets_.size() - 1; }
+
+  [[nodiscard]] Result<void> add(ByteSpan leaf) {
+    if (count() == kLeavesMax) {
+      return make_error(ErrorCode::kLimitExceeded,
+                        "more than " + std::to_string(kLeavesMax) + " leaves");
+    }
+    if (leaves_.wanted == count()) leaves_.wanted_leaf.assign(leaf.begin(), leaf.end());
+    bytes_.insert(bytes_.end(), leaf.begin(), leaf.end());
+    offsets_.push_back(bytes_.size());
+    if (offsets_.size() > kChunkLeavesMax || bytes_.size() > kLeafChunkBytesMax) return flush();
+    return {};
+  }
+
+  [[nodiscard]] Result<Leaves> finish() {
+    COLOPHON_TRY(flush());
+    return std::move(leaves_);
+  }
+
+ private:
+  [[nodiscard]] Result<void> flush() {
+    const std::size_t hashed = leaves_.hashes.size();
+    leaves_.hashes.resize(hashed + offsets_.size() - 1);
+    COLOPHON_TRY(merkle_leaf_hashes(hasher_, Slices{bytes_, offsets_},
+                                    std::span(leaves_.hashes).subspan(hashed)));
+    bytes_.clear();
+    offsets_.assign(1, 0);
+    return {};
+  }
+
+  const TreeHasher& hasher_;
+  Leaves leaves_;
+  std::vector<std::uint8_t> bytes_;
+  std::vector<std::uint64_t> offsets_ = {0};
+};
+
+// Leaves in lines of hex.
+Result<Leaves> read_leaf_lines(const TreeHasher& hasher, const MerkleOptions& options) {
+  COLOPHON_TRY_ASSIGN(LineReader reader, LineReader::open(options.file, 2 * kLeafBytesMax));
+  LeafHasher leaves(hasher, options.index);
+  const auto at_line = [&](Error error) {
+    error.message = "line " + std::to_string(leaves.count() + 1) + ": " + error.message;
+    error.field = options.file;
+    return error;
+  };
+  ProgressLine progress;
+  std::string line;
+  std::vector<std::uint8_t> leaf;
+  while (true) {
+    COLOPHON_TRY_ASSIGN(const auto outcome, reader.next(line));
+    if (outcome == LineReader::Outcome::kEnd) break;
+    if (outcome == LineReader::Outcome::kTooLong) {
+      return at_line(make_error(
+          ErrorCode::kLimitExceeded,
+          "a leaf has at most " + std::to_string(kLeafBytesMax) + " bytes, and this has more"));
+    }
+    leaf.clear();
+    Result<void> taken = append_hex(line, options.file, leaf);
+    if (taken) taken = leaves.add(leaf);
+    if (!taken) return at_line(taken.error());
+    if (leaves.count() % kChunkLeavesMax == 0) {
+      progress.show(std::to_string(leaves.count()) + " leaves");
+    }
+  }
+  return leaves.finish();
+}
+
+// A folder's files: each leaf is a file's hash, in the order of the files' paths.
+Result<Leaves> read_leaf_files(const Backend& backend, const TreeHasher& hasher,
+                               const MerkleOptions& options) {
+  COLOPHON_TRY_ASSIGN(const std::vector<std::string> files,
+                      list_folder_files(options.folder, kLeavesMax));
+  std::optional<std::uint64_t> wanted = options.index;
+  if (options.file_in_folder) {
+    const auto found = std::lower_bound(files.begin(), files.end(), *options.file_in_folder);
+    if (found == files.end() || *found != *options.file_in_folder) {
+      return make_error(ErrorCode::kInvalidArgument,
+                        "'" + *options.file_in_folder + "' is no file in the folder", "--file");
+    }
+    wanted = static_cast<std::uint64_t>(found - files.begin());
+  }
+  LeafHasher leaves(hasher, wanted);
+  ProgressLine progress;
+  for (const std::string& file : files) {
+    const auto show = [&](std::uint64_t bytes) {
+      progress.show(std::to_string(leaves.count()) + " of " + std::to_string(files.size()) +
+                    " files, " + std::to_string(bytes >> 20) + " MiB of the next");
+    };
+    COLOPHON_TRY_ASSIGN(
+        const FileHash hash,
+        hash_file(backend, options.hash, options.folder + "/" + file, FileKind::kRegular, show));
+    COLOPHON_TRY(leaves.add(hash.digest()));
+  }
+  return leaves.finish();
+}
+
+Result<Leaves> read_leaves(const Backend& backend, const TreeHasher& hasher,
+                           const MerkleOptions& options) {
+  if (options.folder.empty()) return read_leaf_lines(hasher, options);
+  return read_leaf_files(backend, hasher, options);
 }
 
 Result<int> print_root(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
-  COLOPHON_TRY_ASSIGN(const Leaves leaves, LeafReader(backend, options.file, std::nullopt).read());
-  COLOPHON_TRY_ASSIGN(const Digest root, merkle_root(backend, leaves.hashes));
+  COLOPHON_TRY_ASSIGN(const TreeHasher hasher, tree_hasher(backend, options.hash));
+  COLOPHON_TRY_ASSIGN(const Leaves leaves, read_leaves(backend, hasher, options));
+  COLOPHON_TRY_ASSIGN(const Digest root, merkle_root(hasher, leaves.hashes));
   if (options.json) {
-    std::cout << "{\"hash\":\"sha256\",\"size\":" << leaves.hashes.size() << ",\"root\":\""
-              << hex_of(root) << "\"}\n";
+    std::cout << "{\"hash\":\"" << hash_name(options.hash) << "\",\"size\":" << leaves.hashes.size()
+              << ",\"root\":\"" << hex_text(root) << "\"}\n";
   } else {
-    std::cout << hex_of(root) << '\n';
+    std::cout << hex_text(root) << '\n';
   }
   return kExitOk;
 }
 
 Result<int> prove_inclusion(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
-  COLOPHON_TRY_ASSIGN(Leaves leaves, LeafReader(backend, options.file, options.index).read());
-  COLOPHON_TRY_ASSIGN(const MerkleTree tree, MerkleTree::build(backend, std::move(leaves.hashes)));
+  COLOPHON_TRY_ASSIGN(const TreeHasher hasher, tree_hasher(backend, options.hash));
+  COLOPHON_TRY_ASSIGN(Leaves leaves, read_leaves(backend, hasher, options));
+  COLOPHON_TRY_ASSIGN(const MerkleTree tree, MerkleTree::build(hasher, std::move(leaves.hashes)));
   InclusionProofFile file;
-  file.index = options.index;
+  file.hash = options.hash;
+  file.index = leaves.wanted.value_or(0);
   file.size = tree.size();
-  file.leaf = std::move(leaves.wanted);
+  file.leaf = std::move(leaves.wanted_leaf);
   COLOPHON_TRY_ASSIGN(file.proof,
-                      merkle_prove_inclusion(backend, tree.nodes(), options.index, tree.size()));
-  COLOPHON_TRY_ASSIGN(file.root, merkle_root_from_nodes(backend, tree.nodes(), tree.size()));
+                      merkle_prove_inclusion(hasher, tree.nodes(), file.index, file.size));
+  COLOPHON_TRY_ASSIGN(file.root, merkle_root_from_nodes(hasher, tree.nodes(), file.size));
   std::cout << write_inclusion_proof(file) << '\n';
   return kExitOk;
 }
 
 Result<int> prove_consistency(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
-  COLOPHON_TRY_ASSIGN(Leaves leaves, LeafReader(backend, options.file, std::nullopt).read());
-  COLOPHON_TRY_ASSIGN(const MerkleTree tree, MerkleTree::build(backend, std::move(leaves.hashes)));
+  COLOPHON_TRY_ASSIGN(const TreeHasher hasher, tree_hasher(backend, options.hash));
+  COLOPHON_TRY_ASSIGN(Leaves leaves, read_leaves(backend, hasher, options));
+  COLOPHON_TRY_ASSIGN(const MerkleTree tree, MerkleTree::build(hasher, std::move(leaves.hashes)));
   ConsistencyProofFile file;
+  file.hash = options.hash;
   file.from = options.from;
   file.to = options.to.value_or(tree.size());
   if (file.to > tree.size()) {
@@ -159,9 +213,9 @@ Result<int> prove_consistency(const MerkleOptions& options) {
                       "there are only " + std::to_string(tree.size()) + " leaves", "--to");
   }
   COLOPHON_TRY_ASSIGN(file.proof,
-                      merkle_prove_consistency(backend, tree.nodes(), file.from, file.to));
-  COLOPHON_TRY_ASSIGN(file.from_root, merkle_root_from_nodes(backend, tree.nodes(), file.from));
-  COLOPHON_TRY_ASSIGN(file.to_root, merkle_root_from_nodes(backend, tree.nodes(), file.to));
+                      merkle_prove_consistency(hasher, tree.nodes(), file.from, file.to));
+  COLOPHON_TRY_ASSIGN(file.from_root, merkle_root_from_nodes(hasher, tree.nodes(), file.from));
+  COLOPHON_TRY_ASSIGN(file.to_root, merkle_root_from_nodes(hasher, tree.nodes(), file.to));
   std::cout << write_consistency_proof(file) << '\n';
   return kExitOk;
 }
@@ -213,14 +267,26 @@ Result<int> verify_inclusion(const MerkleOptions& options) {
   const auto parsed = read_proof(options, &parse_inclusion_proof);
   if (!parsed) return answer(parsed.error(), options.json, {});
   const InclusionProofFile& file = *parsed;
+  COLOPHON_TRY_ASSIGN(const TreeHasher hasher, tree_hasher(backend, file.hash));
+  if (options.leaf_file) {
+    COLOPHON_TRY_ASSIGN(const FileHash hash,
+                        hash_file(backend, file.hash, *options.leaf_file, FileKind::kAny));
+    if (!std::ranges::equal(hash.digest(), file.leaf)) {
+      return answer(make_error(ErrorCode::kInvalidSignature,
+                               "the leaf is not the hash of " + *options.leaf_file),
+                    options.json, {});
+    }
+  }
   const std::uint64_t offsets[2] = {0, file.leaf.size()};
   Digest leaf_hash;
-  COLOPHON_TRY(merkle_leaf_hashes(backend, Slices{file.leaf, offsets}, std::span(&leaf_hash, 1)));
+  COLOPHON_TRY(merkle_leaf_hashes(hasher, Slices{file.leaf, offsets}, std::span(&leaf_hash, 1)));
+  const std::string leaf = "leaf " + std::to_string(file.index) +
+                           (options.leaf_file ? ", the hash of " + *options.leaf_file + "," : "");
   return answer(
-      merkle_verify_inclusion(backend, leaf_hash, file.index, file.size, file.proof, file.root),
+      merkle_verify_inclusion(hasher, leaf_hash, file.index, file.size, file.proof, file.root),
       options.json,
-      "leaf " + std::to_string(file.index) + " is in the tree of " + std::to_string(file.size) +
-          " leaves with root " + hex_of(file.root));
+      leaf + " is in the tree of " + std::to_string(file.size) + " leaves with root " +
+          hex_text(file.root));
 }
 
 Result<int> verify_consistency(const MerkleOptions& options) {
@@ -228,7 +294,8 @@ Result<int> verify_consistency(const MerkleOptions& options) {
   const auto parsed = read_proof(options, &parse_consistency_proof);
   if (!parsed) return answer(parsed.error(), options.json, {});
   const ConsistencyProofFile& file = *parsed;
-  return answer(merkle_verify_consistency(backend, file.from, file.to, file.from_root, file.to_root,
+  COLOPHON_TRY_ASSIGN(const TreeHasher hasher, tree_hasher(backend, file.hash));
+  return answer(merkle_verify_consistency(hasher, file.from, file.to, file.from_root, file.to_root,
                                           file.proof),
                 options.json,
                 "the tree of " + std::to_string(file.to) + " leaves begins with that of " +
@@ -237,6 +304,9 @@ Result<int> verify_consistency(const MerkleOptions& options) {
 
 constexpr const char* kLeavesHelp =
     "Leaves, one in hex a line (an empty line is an empty leaf), or - for standard input";
+constexpr const char* kFolderHelp =
+    "The leaves are the hashes of the regular files in this folder and in those below it, in the "
+    "order of the bytes of their paths; symbolic links are not followed";
 constexpr const char* kProofHelp = "Proof (JSON), or - for standard input";
 
 constexpr const char* kMerkleFooter = R"(
@@ -246,52 +316,87 @@ Exit status:
   2  usage, or input that does not have the form it must have
   3  the input cannot be read or the output not written)";
 
-// Adds one subcommand whose status `body` gives.
-CLI::App* add(CLI::App& merkle, const char* name, const char* about, const char* file_help,
+// Adds one subcommand whose status `body` gives. `check` (may be null) looks at the options first.
+CLI::App* add(CLI::App& merkle, const char* name, const char* about,
               const std::shared_ptr<MerkleOptions>& options, int& exit_code,
-              Result<int> (*body)(const MerkleOptions&)) {
+              Result<int> (*body)(const MerkleOptions&),
+              void (*check)(const MerkleOptions&) = nullptr) {
   CLI::App* command = merkle.add_subcommand(name, about);
-  command->add_option("FILE", options->file, file_help)->type_name("FILE")->required();
   command->footer(kMerkleFooter);
-  command->callback([options, &exit_code, body] {
+  command->callback([options, &exit_code, body, check] {
+    if (check != nullptr) check(*options);
     const Result<int> result = body(*options);
     exit_code = result ? *result : report_unchecked(in_option(result.error()), options->json);
   });
   return command;
 }
 
+void check_leaves(const MerkleOptions& options) {
+  if (options.file.empty() && options.folder.empty()) {
+    throw CLI::RequiredError("FILE or --leaves-from");
+  }
+}
+
+void check_leaf_wanted(const MerkleOptions& options) {
+  check_leaves(options);
+  if (!options.index && !options.file_in_folder) {
+    throw CLI::RequiredError(options.folder.empty() ? "--index" : "--index or --file");
+  }
+}
+
+void add_leaves_options(CLI::App& command, MerkleOptions& options) {
+  CLI::Option* file = command.add_option("FILE", options.file, kLeavesHelp)->type_name("FILE");
+  command.add_option("--leaves-from", options.folder, kFolderHelp)
+      ->type_name("DIR")
+      ->excludes(file);
+  add_hash_option(command, "--hash", options.hash, "Hash of the tree, and of --leaves-from");
+}
+
+void add_proof_option(CLI::App& command, MerkleOptions& options) {
+  command.add_option("FILE", options.file, kProofHelp)->type_name("FILE")->required();
+  command.add_flag("--json", options.json, "Print a JSON object");
+}
+
 }  // namespace
 
 void add_merkle_commands(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<MerkleOptions>();
-  CLI::App* merkle = app.add_subcommand("merkle", "Merkle trees of RFC 9162 with SHA-256");
+  CLI::App* merkle = app.add_subcommand("merkle", "Merkle trees of RFC 9162");
   merkle->require_subcommand(1);
   CLI::App* root =
-      add(*merkle, "root", "Print the root", kLeavesHelp, options, exit_code, print_root);
+      add(*merkle, "root", "Print the root", options, exit_code, print_root, check_leaves);
+  add_leaves_options(*root, *options);
   root->add_flag("--json", options->json, "Print a JSON object");
 
   CLI::App* prove = add(*merkle, "prove", "Print the proof (JSON) that a leaf is in the tree",
-                        kLeavesHelp, options, exit_code, prove_inclusion);
-  prove->add_option("--index", options->index, "Which leaf, counted from 0")
-      ->check(check_decimal)
-      ->required();
+                        options, exit_code, prove_inclusion, check_leaf_wanted);
+  add_leaves_options(*prove, *options);
+  CLI::Option* index = prove->add_option("--index", options->index, "Which leaf, counted from 0")
+                           ->check(check_decimal);
+  prove->add_option("--file", options->file_in_folder, "Which leaf: this path below --leaves-from")
+      ->type_name("NAME")
+      ->needs("--leaves-from")
+      ->excludes(index);
 
   CLI::App* consistency =
-      add(*merkle, "consistency", "Print the proof (JSON) that a tree only grew", kLeavesHelp,
-          options, exit_code, prove_consistency);
+      add(*merkle, "consistency", "Print the proof (JSON) that a tree only grew", options,
+          exit_code, prove_consistency, check_leaves);
+  add_leaves_options(*consistency, *options);
   consistency->add_option("--from", options->from, "Leaves of the old tree, at least 1")
       ->check(check_decimal)
       ->required();
   consistency->add_option("--to", options->to, "Leaves of the new tree; default: all")
       ->check(check_decimal);
 
-  CLI::App* verify = add(*merkle, "verify", "Check what prove printed", kProofHelp, options,
-                         exit_code, verify_inclusion);
-  verify->add_flag("--json", options->json, "Print a JSON object");
+  CLI::App* verify =
+      add(*merkle, "verify", "Check what prove printed", options, exit_code, verify_inclusion);
+  add_proof_option(*verify, *options);
+  verify->add_option("--file", options->leaf_file, "Check also that the leaf is this file's hash")
+      ->type_name("FILE");
 
   CLI::App* verify_grown = add(*merkle, "verify-consistency", "Check what consistency printed",
-                               kProofHelp, options, exit_code, verify_consistency);
-  verify_grown->add_flag("--json", options->json, "Print a JSON object");
+                               options, exit_code, verify_consistency);
+  add_proof_option(*verify_grown, *options);
 }
 
 }  // namespace colophon::cli

@@ -12,8 +12,6 @@
 namespace colophon::cli {
 namespace {
 
-constexpr std::string_view kHashName = "sha256";
-
 // --- Writing -------------------------------------------------------------------------------------
 
 void append_hex_text(std::span<const std::uint8_t> bytes, std::string& text) {
@@ -73,13 +71,15 @@ class ObjectWriter {
 
 // --- Reading -------------------------------------------------------------------------------------
 
+constexpr std::string_view kHash = "hash";
+
 Error bad_proof(std::string_view field, std::string message) {
   return make_error(ErrorCode::kMalformed, std::move(message), std::string(field));
 }
 
 class ObjectReader {
  public:
-  // The members of `text`, which must be exactly `names`.
+  // The members of `text`, which must be exactly `names`, but for kHash, which may be missing.
   [[nodiscard]] static Result<ObjectReader> parse(std::string_view text,
                                                   std::initializer_list<std::string_view> names) {
     COLOPHON_TRY_ASSIGN(auto members, parse_flat_object(text, kProofHashesMax));
@@ -90,15 +90,23 @@ class ObjectReader {
     }
     ObjectReader reader(std::move(members));
     for (const std::string_view name : names) {
-      if (reader.find(name) == nullptr) return bad_proof(name, "is missing");
+      if (name != kHash && reader.find(name) == nullptr) return bad_proof(name, "is missing");
     }
     return reader;
   }
 
-  [[nodiscard]] Result<void> hash_name() const {
-    COLOPHON_TRY_ASSIGN(const FlatMember* member, typed("hash", FlatMember::Type::kText));
-    if (member->text != kHashName) return bad_proof("hash", "must be \"sha256\"");
-    return {};
+  [[nodiscard]] Result<HashAlgorithm> hash() const {
+    if (find(kHash) == nullptr) return HashAlgorithm::kSha256;
+    COLOPHON_TRY_ASSIGN(const FlatMember* member, typed(kHash, FlatMember::Type::kText));
+    const auto algorithm = hash_from_name(member->text);
+    if (!algorithm)
+      return bad_proof(kHash, "is no hash there is: '" + shown_name(member->text) + "'");
+    if (Result<void> checked = check_tree_hash(*algorithm); !checked) {
+      Error error = std::move(checked).error();
+      error.field = kHash;
+      return error;
+    }
+    return *algorithm;
   }
 
   [[nodiscard]] Result<std::uint64_t> number(std::string_view name) const {
@@ -163,7 +171,7 @@ class ObjectReader {
     COLOPHON_TRY(append_hex(text, name, bytes));
     Digest digest;
     if (bytes.size() != digest.size()) {
-      return bad_proof(name, "a SHA-256 hash has 32 bytes, not " + std::to_string(bytes.size()));
+      return bad_proof(name, "a hash has 32 bytes, not " + std::to_string(bytes.size()));
     }
     std::copy(bytes.begin(), bytes.end(), digest.begin());
     return digest;
@@ -174,9 +182,15 @@ class ObjectReader {
 
 }  // namespace
 
+Result<void> check_tree_hash(HashAlgorithm hash) {
+  if (hash == HashAlgorithm::kSha256) return {};
+  return make_error(ErrorCode::kUnsupported,
+                    "trees with " + std::string(hash_name(hash)) + " are not there yet: sha256 is");
+}
+
 std::string write_inclusion_proof(const InclusionProofFile& file) {
   return ObjectWriter()
-      .text("hash", kHashName)
+      .text("hash", hash_name(file.hash))
       .number("index", file.index)
       .number("size", file.size)
       .hex("leaf", file.leaf)
@@ -187,7 +201,7 @@ std::string write_inclusion_proof(const InclusionProofFile& file) {
 
 std::string write_consistency_proof(const ConsistencyProofFile& file) {
   return ObjectWriter()
-      .text("hash", kHashName)
+      .text("hash", hash_name(file.hash))
       .number("from", file.from)
       .number("to", file.to)
       .hex("from_root", file.from_root)
@@ -201,7 +215,7 @@ Result<InclusionProofFile> parse_inclusion_proof(std::string_view text) {
       const ObjectReader reader,
       ObjectReader::parse(text, {"hash", "index", "size", "leaf", "proof", "root"}));
   InclusionProofFile file;
-  COLOPHON_TRY(reader.hash_name());
+  COLOPHON_TRY_ASSIGN(file.hash, reader.hash());
   COLOPHON_TRY_ASSIGN(file.index, reader.number("index"));
   COLOPHON_TRY_ASSIGN(file.size, reader.number("size"));
   COLOPHON_TRY_ASSIGN(file.leaf, reader.bytes("leaf", kLeafBytesMax));
@@ -215,7 +229,7 @@ Result<ConsistencyProofFile> parse_consistency_proof(std::string_view text) {
       const ObjectReader reader,
       ObjectReader::parse(text, {"hash", "from", "to", "from_root", "to_root", "proof"}));
   ConsistencyProofFile file;
-  COLOPHON_TRY(reader.hash_name());
+  COLOPHON_TRY_ASSIGN(file.hash, reader.hash());
   COLOPHON_TRY_ASSIGN(file.from, reader.number("from"));
   COLOPHON_TRY_ASSIGN(file.to, reader.number("to"));
   COLOPHON_TRY_ASSIGN(file.from_root, reader.digest("from_root"));

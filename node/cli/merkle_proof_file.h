@@ -19,6 +19,7 @@ inline constexpr std::size_t kLeafBytesMax = std::size_t{1} << 20;
 inline constexpr std::size_t kProofFileBytesMax = 2 * kLeafBytesMax + (std::size_t{1} << 16);
 
 struct InclusionProofFile {
+  HashAlgorithm hash = HashAlgorithm::kSha256;
   std::uint64_t index = 0;
   std::uint64_t size = 0;
   std::vector<std::uint8_t> leaf;
@@ -27,6 +28,7 @@ struct InclusionProofFile {
 };
 
 struct ConsistencyProofFile {
+  HashAlgorithm hash = HashAlgorithm::kSha256;
   std::uint64_t from = 0;
   std::uint64_t to = 0;
   Digest from_root{};
@@ -34,12 +36,17 @@ struct ConsistencyProofFile {
   std::vector<Digest> proof;
 };
 
+// The one place that says which hashes trees and proofs may have. Error kUnsupported: not this one
+// yet.
+[[nodiscard]] Result<void> check_tree_hash(HashAlgorithm hash);
+
 // Exactly these members, in this order, lower-case hex, no LF.
 [[nodiscard]] std::string write_inclusion_proof(const InclusionProofFile& file);
 [[nodiscard]] std::string write_consistency_proof(const ConsistencyProofFile& file);
 
-// Exactly these members, in any order. Whether the proof proves anything is not looked at.
-// Errors: kMalformed, kLimitExceeded; the field is the member.
+// Exactly these members, in any order; `hash` may be missing, which means SHA-256. Whether the
+// proof proves anything is not looked at. Errors: kMalformed, kLimitExceeded, check_tree_hash's;
+// the field is the member.
 [[nodiscard]] Result<InclusionProofFile> parse_inclusion_proof(std::string_view text);
 [[nodiscard]] Result<ConsistencyProofFile> parse_consistency_proof(std::string_view text);
 

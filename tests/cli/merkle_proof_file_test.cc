@@ -110,10 +110,10 @@ TEST(MerkleProofFile, OrderAndWhiteSpaceAreFree) {
 }
 
 TEST(MerkleProofFile, EveryMemberIsNeededAndNoOther) {
-  for (const char* member : {"hash", "index", "size", "leaf", "proof", "root"}) {
+  for (const char* member : {"index", "size", "leaf", "proof", "root"}) {
     expect_inclusion_refused(without(inclusion_json(), member), member);
   }
-  for (const char* member : {"hash", "from", "to", "from_root", "to_root", "proof"}) {
+  for (const char* member : {"from", "to", "from_root", "to_root", "proof"}) {
     expect_consistency_refused(without(consistency_json(), member), member);
   }
   expect_inclusion_refused(with(inclusion_json(), "from", 1), "from");
@@ -136,9 +136,30 @@ TEST(MerkleProofFile, TypesAreChecked) {
   expect_inclusion_refused(with(inclusion_json(), "proof", {1}), "proof");
 }
 
-TEST(MerkleProofFile, HashesAre32BytesOfHexAndSha256) {
-  expect_inclusion_refused(with(inclusion_json(), "hash", "sha512"), "hash");
-  expect_inclusion_refused(with(inclusion_json(), "hash", "SHA256"), "hash");
+TEST(MerkleProofFile, TheHashIsSha256WhereNoneIsNamed) {
+  const auto one = parse_inclusion_proof(without(inclusion_json(), "hash").dump());
+  ASSERT_TRUE(one.ok()) << one.error().message;
+  EXPECT_EQ(one->hash, HashAlgorithm::kSha256);
+  EXPECT_EQ(write_inclusion_proof(*one), write_inclusion_proof(inclusion()));
+  const auto two = parse_consistency_proof(without(consistency_json(), "hash").dump());
+  ASSERT_TRUE(two.ok()) << two.error().message;
+  EXPECT_EQ(two->hash, HashAlgorithm::kSha256);
+}
+
+TEST(MerkleProofFile, UnknownHashesAreRefusedAndKnownOnesThatTreesHaveNotYet) {
+  for (const char* name : {"SHA256", "sha-256", "", "unknown", "sha256 "}) {
+    expect_inclusion_refused(with(inclusion_json(), "hash", name), "hash");
+    expect_consistency_refused(with(consistency_json(), "hash", name), "hash");
+  }
+  for (const HashAlgorithm hash : {HashAlgorithm::kSha512, HashAlgorithm::kSm3,
+                                   HashAlgorithm::kBlake3, HashAlgorithm::kKeccak256}) {
+    if (check_tree_hash(hash)) continue;
+    expect_inclusion_refused(with(inclusion_json(), "hash", std::string(hash_name(hash))), "hash",
+                             ErrorCode::kUnsupported);
+  }
+}
+
+TEST(MerkleProofFile, HashesAre32BytesOfHex) {
   for (const std::string& wrong :
        {std::string(), hex("0a").substr(2), hex("0a") + "00", hex("0a").substr(1), hex("0g")}) {
     expect_inclusion_refused(with(inclusion_json(), "root", wrong), "root");

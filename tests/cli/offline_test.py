@@ -16,6 +16,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 from program import Program  # noqa: E402
+from rfc9162 import consistency_path, inclusion_path, tree_root  # noqa: E402
 from signature_lines import every_kind  # noqa: E402
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
@@ -29,46 +30,6 @@ SIGNED = {
     "signature": "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bac"
                  "c61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
 }
-
-
-def leaf_hash(leaf):
-    return hashlib.sha256(b"\0" + leaf).digest()
-
-
-def tree_root(leaves):
-    """RFC 9162 section 2.1.1, as it is written."""
-    if not leaves:
-        return hashlib.sha256(b"").digest()
-    if len(leaves) == 1:
-        return leaf_hash(leaves[0])
-    k = 1
-    while 2 * k < len(leaves):
-        k *= 2
-    return hashlib.sha256(b"\1" + tree_root(leaves[:k]) + tree_root(leaves[k:])).digest()
-
-
-def inclusion_path(index, leaves):
-    """RFC 9162 section 2.1.3.1."""
-    if len(leaves) == 1:
-        return []
-    k = 1
-    while 2 * k < len(leaves):
-        k *= 2
-    if index < k:
-        return inclusion_path(index, leaves[:k]) + [tree_root(leaves[k:])]
-    return inclusion_path(index - k, leaves[k:]) + [tree_root(leaves[:k])]
-
-
-def consistency_path(old, leaves, whole=True):
-    """RFC 9162 section 2.1.4.1."""
-    if old == len(leaves):
-        return [] if whole else [tree_root(leaves)]
-    k = 1
-    while 2 * k < len(leaves):
-        k *= 2
-    if old <= k:
-        return consistency_path(old, leaves[:k], whole) + [tree_root(leaves[k:])]
-    return consistency_path(old - k, leaves[k:], False) + [tree_root(leaves[:k])]
 
 
 def certificate_command(certificate=None):
@@ -104,7 +65,7 @@ class Help(OfflineTest):
 
     def test_every_command_has_a_help_that_says_what_its_exit_status_means(self):
         found = {" ".join(path): text for path, text in self.subcommands([])}
-        for name in ("backends", "verify", "merkle root", "merkle prove", "merkle consistency",
+        for name in ("backends", "verify", "hash", "merkle root", "merkle prove", "merkle consistency",
                      "merkle verify", "merkle verify-consistency", "hsm list", "hsm keygen",
                      "hsm public-key", "hsm sign", "node init", "node start", "node fsck",
                      "ca create", "ca issue", "enrol organization", "enrol member", "revoke member",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bytes as text: base64, hex, times and UTF-8. One value has one text, and OpenSSL and the C
-// library read the same value from it.
+// Bytes as text: base64, hex, times, UTF-8 and lines of hashes. One value has one text, and OpenSSL
+// and the C library read the same value from it.
 #include <openssl/asn1.h>
 #include <openssl/evp.h>
 
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "node/base64.h"
+#include "node/cli/check_list.h"
 #include "node/cli/hex_input.h"
 #include "node/der.h"
 #include "node/event.h"
@@ -106,8 +107,29 @@ void check_utf8(ByteSpan bytes) {
   require(is_utf8(bytes) == good, "OpenSSL agrees on what is UTF-8");
 }
 
+void require_read_back(const cli::CheckLine& line) {
+  for (const auto form : {cli::CheckLineForm::kPlain, cli::CheckLineForm::kTagged}) {
+    std::string text = cli::write_check_line(HashAlgorithm::kSha256, form, cli::CheckLineEnd::kLf,
+                                             line.digest, line.name);
+    text.pop_back();
+    require(text.find('\n') == std::string::npos, "a name adds no line");
+    const auto again = cli::CheckLineParser(HashAlgorithm::kSha256).parse(text);
+    require(again && again->name == line.name && again->digest == line.digest,
+            "what is written is read back");
+  }
+}
+
+void check_hash_lines(ByteSpan bytes) {
+  const std::string_view text = text_of(bytes);
+  if (const auto line = cli::CheckLineParser(HashAlgorithm::kSha256).parse(text)) {
+    require_read_back(*line);
+  }
+  const bool is_name = !text.empty() && text.find('\0') == std::string_view::npos;
+  if (is_name) require_read_back({std::vector<std::uint8_t>(32), std::string(text)});
+}
+
 void check(FuzzInput& input) {
-  switch (input.choice(4)) {
+  switch (input.choice(5)) {
     case 0:
       check_base64(input.rest());
       break;
@@ -117,8 +139,11 @@ void check(FuzzInput& input) {
     case 2:
       check_time(input);
       break;
-    default:
+    case 3:
       check_utf8(input.rest());
+      break;
+    default:
+      check_hash_lines(input.rest());
       break;
   }
 }

@@ -175,6 +175,9 @@ void write_texts(Corpora& corpora) {
 
   corpora.write("text", std::string(1, '\0'), "Zm9vYmE=");
   corpora.write("text", std::string(1, '\1'), "00ffAb");
+  const std::string hash(64, 'a');
+  corpora.write("text", std::string(1, '\4'), hash + "  name");
+  corpora.write("text", std::string(1, '\4'), "\\SHA256 (a\\\\\\n\\r) = " + hash);
   corpora.write("text", std::string(1, '\2'), std::string("\0\0\1\x9a\x44\xbe\xdc\xb2", 8));
   // Around the edges of UTF-8: lengths, surrogates, the last code point.
   for (const char* edge :
