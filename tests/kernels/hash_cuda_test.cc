@@ -75,12 +75,12 @@ class Hasher {
   explicit Hasher(const char* ptx) : device_(file_text(ptx)) {}
   Device& device() { return device_; }
 
-  // Of inputs of `input_bytes` each; none at all is as little as one block does.
+  // Of inputs of `input_bytes` each.
   std::string pairs(const std::string& kernel, const std::string& inputs, std::size_t input_bytes,
                     std::size_t digest_bytes, std::uint32_t prefix) {
     const auto count = static_cast<std::uint32_t>(inputs.size() / input_bytes);
     const DeviceBuffer in(device_, upload(inputs));
-    const DeviceBuffer out(device_, device_.allocate(digest_bytes * count, "digests"));
+    const DeviceBuffer out(device_, allocate(digest_bytes * count));
     const HashCudaPairs pairs{in.as<std::uint32_t>(), out.as<std::uint32_t>(), count, prefix};
     launch(kernel, count, &pairs);
     return download(out.at(), digest_bytes * count);
@@ -103,13 +103,13 @@ class Hasher {
     const auto count = static_cast<std::uint32_t>(messages.size());
     const DeviceBuffer in(device_, upload(bytes));
     const DeviceBuffer at(device_, device_.upload(offsets, "offsets"));
-    const DeviceBuffer out(device_, device_.allocate(algorithm.digest_bytes * count, "digests"));
+    const DeviceBuffer out(device_, allocate(algorithm.digest_bytes * count));
     device_.protect(at.at());
     const HashCudaMessages hashed{in.as<std::uint8_t>(), at.as<std::uint64_t>(),
                                   out.as<std::uint32_t>(), count, prefix};
     if (algorithm.name == std::string("blake3")) {
       const auto places = static_cast<std::uint32_t>(kernels::blake3_cuda_places(all, count));
-      const DeviceBuffer values(device_, device_.allocate(std::size_t{32} * places, "values"));
+      const DeviceBuffer values(device_, allocate(std::size_t{32} * places));
       Blake3CudaMessages work{hashed, values.as<std::uint32_t>(), places, 0};
       launch("blake3_cuda_chunks", places, &work);
       const std::uint32_t levels =
@@ -132,14 +132,19 @@ class Hasher {
     const auto count =
         static_cast<std::uint32_t>(inputs.size() / 32 / kernels::kMerkleCudaTileLeaves);
     const DeviceBuffer in(device_, upload(inputs));
-    const DeviceBuffer out(device_, device_.allocate(std::size_t{32} * count, "roots"));
+    const DeviceBuffer out(device_, allocate(std::size_t{32} * count));
     const MerkleCudaTiles tiles{in.as<std::uint32_t>(), out.as<std::uint32_t>(), count};
     device_.launch(kernel, kernels::merkle_cuda_blocks(count), kHashCudaThreads, {&tiles});
     return download(out.at(), std::size_t{32} * count);
   }
 
  private:
+  // Never of nothing; what is not written may not be read.
+  DevicePointer allocate(std::size_t bytes) {
+    return device_.allocate(std::max<std::size_t>(bytes, 4), "memory");
+  }
   DevicePointer upload(const std::string& bytes) {
+    if (bytes.empty()) return allocate(0);
     const DevicePointer at = device_.upload(std::vector<char>(bytes.begin(), bytes.end()), "in");
     device_.protect(at);
     return at;
