@@ -1,36 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How often each basic block of the CUDA kernels runs, counted by the GPU emulator while it
-// verifies signatures, for scripts/gpu-model.
+// verifies signatures and hashes, for scripts/gpu-model.
 //
-//   colophon_gpu_trips PTX
+//   colophon_gpu_trips P256_PTX HASH_PTX MERKLE_PTX
 //
-// Written for each job: "job NAME KERNEL SIGNATURES BLOCKS THREADS", the launch, then for each
-// basic block that ran "block FIRST LAST WARPS": its lines in the PTX and the warps that entered
-// it. A wrong verdict is an error: what went another way is not to be counted.
+// Written for each job: "job NAME KERNEL UNITS BLOCKS THREADS", the launch (units: signatures,
+// hashes, a tree's leaves), then for each basic block that ran "block FIRST LAST WARPS": its lines
+// in the PTX and the warps that entered it. A wrong verdict is an error: what went another way is
+// not to be counted.
+#include "bench/gpu_trips.h"
+
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <fstream>
-#include <iterator>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "kernels/ecdsa.h"
 #include "kernels/p256_cuda.h"
-#include "tests/gpu_emulator/device_memory.h"
-#include "tests/gpu_emulator/ptx_executor.h"
 #include "tests/kernels/p256_cases.h"
 
 namespace colophon::bench {
 namespace {
 
-using gpu_emulator::DevicePointer;
-using gpu_emulator::Function;
 using kernels::P256CudaBatch;
 using kernels::P256CudaKey;
 using kernels::P256CudaSignature;
@@ -39,72 +34,6 @@ using kernels::P256CudaTables;
 // A whole block of p256_cuda_scalars, and whole blocks of all others.
 constexpr std::uint32_t kSignatures = kernels::kP256CudaThreads * kernels::kP256CudaScalarsEach;
 constexpr unsigned kGeneratorBits = 16;
-
-template <class T>
-T value_of(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message);
-  return std::move(*result);
-}
-void check(const Result<void>& result) {
-  if (!result) throw std::runtime_error(result.error().message);
-}
-
-class Gpu {
- public:
-  explicit Gpu(const char* ptx_path) {
-    std::ifstream in(ptx_path);
-    if (!in) throw std::runtime_error(std::string("cannot read ") + ptx_path);
-    const std::string text{std::istreambuf_iterator<char>(in), {}};
-    executor_.emplace(value_of(
-        gpu_emulator::Executor::load(value_of(gpu_emulator::parse_module(text)), memory_)));
-  }
-
-  template <class T>
-  T* upload(const T* values, std::size_t count) {
-    T* const at = allocate<T>(count);
-    check(memory_.write(reinterpret_cast<DevicePointer>(at), values, count * sizeof(T)));
-    return at;
-  }
-  template <class T>
-  T* allocate(std::size_t count) {
-    return reinterpret_cast<T*>(value_of(memory_.allocate(count * sizeof(T))));
-  }
-  template <class T>
-  std::vector<T> download(const T* at, std::size_t count) {
-    std::vector<T> values(count);
-    check(memory_.read(values.data(), reinterpret_cast<DevicePointer>(at), count * sizeof(T)));
-    return values;
-  }
-
-  void run(const std::string& job, const std::string& name, std::uint32_t blocks,
-           std::uint32_t threads, const void* argument) {
-    const std::string mangled = "_ZN8colophon7kernels" + std::to_string(name.size()) + name;
-    const auto& functions = executor_->module().functions;
-    const auto kernel = std::find_if(functions.begin(), functions.end(), [&](const Function& one) {
-      return one.is_entry && one.name.starts_with(mangled);
-    });
-    if (kernel == functions.end()) throw std::runtime_error("no kernel " + name);
-    gpu_emulator::LaunchShape shape;
-    shape.grid.x = blocks;
-    shape.block.x = threads;
-    const auto result = executor_->launch(*kernel, shape, &argument);
-    if (result.fault) throw std::runtime_error(result.fault->message);
-    std::printf("job %s %s %u %u %u\n", job.c_str(), name.c_str(), kSignatures, blocks, threads);
-    for (std::size_t f = 0; f < functions.size(); ++f) {
-      const auto& counts = result.statistics.blocks[f];
-      for (std::size_t b = 0; b < counts.size(); ++b) {
-        const auto& block = functions[f].blocks[b];
-        if (counts[b].warps == 0) continue;
-        std::printf("block %u %u %llu\n", block.line, functions[f].instructions[block.end - 1].line,
-                    static_cast<unsigned long long>(counts[b].warps));
-      }
-    }
-  }
-
- private:
-  gpu_emulator::DeviceMemory memory_;
-  std::optional<gpu_emulator::Executor> executor_;
-};
 
 // A table as the kernels "portable" build it, which is what these read.
 const std::uint8_t* table(Gpu& gpu, const std::string* point, unsigned bits) {
@@ -171,13 +100,13 @@ class Jobs {
                         1,
                         0};
     constexpr std::uint32_t kThreads = kernels::kP256CudaThreads;
-    gpu_.run("unknown", "p256_cuda_bases", kernels::p256_cuda_blocks(kSignatures, kThreads),
+    gpu_.run("unknown", "p256_cuda_bases", kSignatures, kernels::p256_cuda_blocks(kSignatures, kThreads),
              kThreads, &work);
     for (work.phase = 0; work.phase < kBits; ++work.phase) {
       const std::uint32_t blocks =
           kernels::p256_cuda_blocks(kernels::p256_cuda_additions(work),
                                     std::uint64_t{kThreads} * kernels::kP256CudaAdditionsEach);
-      gpu_.run("unknown", "p256_cuda_extend", blocks, kThreads, &work);
+      gpu_.run("unknown", "p256_cuda_extend", kSignatures, blocks, kThreads, &work);
     }
     verify("unknown", "p256_cuda_scalars", "p256_cuda_verify_unknown", keys, kBits, 0);
   }
@@ -204,11 +133,11 @@ class Jobs {
                               key_bits,
                               lanes};
     const std::uint32_t each = scalars == "p256_cuda_scalars" ? kernels::kP256CudaScalarsEach : 1;
-    gpu_.run(job, scalars, kernels::p256_cuda_blocks(kSignatures, kernels::kP256CudaThreads * each),
+    gpu_.run(job, scalars, kSignatures, kernels::p256_cuda_blocks(kSignatures, kernels::kP256CudaThreads * each),
              kernels::kP256CudaThreads, &batch);
     constexpr std::uint32_t kThreads = kernels::kP256CudaVerifyThreads;
     const std::uint64_t threads = std::uint64_t{kSignatures} * std::max(1U, lanes);
-    gpu_.run(job, kernel, kernels::p256_cuda_blocks(threads, kThreads), kThreads, &batch);
+    gpu_.run(job, kernel, kSignatures, kernels::p256_cuda_blocks(threads, kThreads), kThreads, &batch);
     const std::vector<std::uint8_t> verdicts = gpu_.download(batch.verdicts, kSignatures);
     for (std::uint32_t i = 0; i < kSignatures; ++i) {
       if ((verdicts[i] == 1) != cases_[i % cases_.size()].valid) {
@@ -226,12 +155,13 @@ class Jobs {
 }  // namespace colophon::bench
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: colophon_gpu_trips PTX\n");
+  if (argc != 4) {
+    std::fprintf(stderr, "usage: colophon_gpu_trips P256_PTX HASH_PTX MERKLE_PTX\n");
     return 2;
   }
   try {
     colophon::bench::Jobs(argv[1]).run();
+    colophon::bench::run_hash_jobs(argv[2], argv[3]);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "colophon_gpu_trips: %s\n", error.what());
     return 1;

@@ -293,7 +293,8 @@ class FunctionCoder {
       case Operand::Kind::kRegister:
         return rows_[operand.index];
       case Operand::Kind::kImmediate:
-        return constant(static_cast<std::uint64_t>(operand.value), bytes);
+        // Of a predicate: all lanes' bits, in the first word of a row.
+        return constant(static_cast<std::uint64_t>(operand.value), bytes == 0 ? 4 : bytes);
       case Operand::Kind::kVariable: {
         const bool local = module_.variables[operand.index].space == Space::kLocal;
         const std::uint64_t address =

@@ -53,13 +53,17 @@ if(COLOPHON_NVCC)
 
   # The library's own kernels. colophon_emulate_gpu(TARGET) makes of a program that links colophon
   # one that has an emulated GPU; of its backends, that is "cuda".
-  # The object is the shipped one; beside it stands the PTX that was made in the same run.
-  set(COLOPHON_PTX ${COLOPHON_CUDA_PTX})
-  configure_file(embedded_ptx.cc.in p256_cuda_ptx.cc @ONLY)
-  set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/p256_cuda_ptx.cc PROPERTIES
-                              OBJECT_DEPENDS ${COLOPHON_CUDA_PTX})
+  # The objects are the shipped ones; beside each stands the PTX that was made in the same run.
+  set(embedded)
+  foreach(COLOPHON_PTX ${COLOPHON_CUDA_PTX})
+    cmake_path(GET COLOPHON_PTX STEM name)
+    set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}_ptx.cc)
+    configure_file(embedded_ptx.cc.in ${source} @ONLY)
+    set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS ${COLOPHON_PTX})
+    list(APPEND embedded ${source})
+  endforeach()
   set_source_files_properties(${COLOPHON_CUDA_PTX} PROPERTIES GENERATED TRUE)
-  add_library(colophon_emulated_kernels OBJECT EXCLUDE_FROM_ALL ${CMAKE_CURRENT_BINARY_DIR}/p256_cuda_ptx.cc)
+  add_library(colophon_emulated_kernels OBJECT EXCLUDE_FROM_ALL ${embedded})
   add_dependencies(colophon_emulated_kernels colophon_kernels_cuda)
   target_link_libraries(colophon_emulated_kernels PRIVATE colophon_emulated_cudart)
   function(colophon_emulate_gpu target)

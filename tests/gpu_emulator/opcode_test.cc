@@ -578,6 +578,8 @@ TEST(OpcodeTest, MovesAndVectors) {
   check({"mov.b64 %x, 0x123456789abcdefU;", "b64", {}, [](const Inputs&) {
            return 0x123456789abcdef;
          }});
+  check({"mov.pred %x, 0;", "pred", {}, [](const Inputs&) { return 0; }});
+  check({"mov.pred %x, -1;", "pred", {}, [](const Inputs&) { return 1; }});
   check({"mov.b16 %x, -2;", "b16", {}, [](const Inputs&) { return 0xfffe; }});
   check({"add.u32 %x, %a, 017;", "u32", {"u32"}, [](const Inputs& in) {
            return cut(in[0] + 15, 32);

@@ -193,6 +193,12 @@ Result<void> Decoder::mov() {
     return pack ? Result<void>() : source(from, bytes);
   }
   COLOPHON_TRY(destination(to, bytes));
+  if (bytes == 0 && from.kind == SyntaxOperand::Kind::kNumber && !from.negated) {
+    Operand out;
+    out.kind = Kind::kImmediate;
+    out.value = from.number.magnitude == 0 ? 0 : -1;
+    return add(out);
+  }
   if (from.kind == SyntaxOperand::Kind::kWord && !from.negated && from.second.empty()) {
     Operand out;
     const auto special = std::find_if(std::begin(kSpecials), std::end(kSpecials),
