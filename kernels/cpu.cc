@@ -71,4 +71,14 @@ bool cpu_has_sha_ni(const char** missing) {
   return lacks == nullptr;
 }
 
+bool cpu_is_amds() {
+#if defined(__x86_64__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(0, &a, &b, &c, &d) != 0 && b == signature_AMD_ebx && c == signature_AMD_ecx &&
+         d == signature_AMD_edx;
+#else
+  return false;
+#endif
+}
+
 }  // namespace colophon::kernels

@@ -9,5 +9,6 @@ namespace colophon::kernels {
 bool cpu_has_avx512(const char** missing = nullptr);
 // The same for SHA-NI with SSSE3 and SSE4.1, all that its code needs.
 bool cpu_has_sha_ni(const char** missing = nullptr);
+bool cpu_is_amds();
 
 }  // namespace colophon::kernels

@@ -181,7 +181,11 @@ BackendInfo BackendList::info_of(const Entry& entry) {
   info.tables = entry.implementation->table_memory();
   info.device = entry.implementation->device();
   if (info.device) forget_missing_gpu(info);
-  if (fault) info.reason = fault->message;
+  if (fault) {
+    info.reason = fault->message;
+  } else {
+    info.hashing = entry.implementation->hashing();
+  }
   return info;
 }
 

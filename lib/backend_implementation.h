@@ -128,6 +128,8 @@ class BackendImplementation {
                                                std::size_t count, std::uint8_t* root) const;
   [[nodiscard]] virtual Result<std::unique_ptr<HashStream::State>> hash_stream(
       HashAlgorithm algorithm) const = 0;
+  // What does each algorithm: "sha256 sha-ni, sha512 avx512, …".
+  [[nodiscard]] virtual std::string hashing() const { return {}; }
 };
 
 // The backends of one list, each with its self-test run at most once, before first use.

@@ -298,15 +298,16 @@ colophon_status colophon_verify(const colophon_backend* backend, const colophon_
   });
 }
 
-colophon_status colophon_sha256_batch(const colophon_backend* backend,
-                                      const colophon_slices* messages, uint8_t* digests) {
+colophon_status colophon_hash_batch(const colophon_backend* backend, uint8_t algorithm,
+                                    const colophon_slices* messages, uint8_t* digests,
+                                    size_t digests_bytes) {
   return guarded([&]() -> Result<void> {
     if (backend == nullptr) return null_argument("backend");
     if (messages == nullptr) return null_argument("messages");
-    if (digests == nullptr && messages->count != 0) return null_argument("digests");
+    if (digests == nullptr && digests_bytes != 0) return null_argument("digests");
     COLOPHON_TRY_ASSIGN(const Slices slices, to_slices(*messages, "messages"));
-    return colophon::hash_batch(backend->backend, colophon::HashAlgorithm::kSha256, slices,
-                                std::span(reinterpret_cast<Digest*>(digests), messages->count));
+    return colophon::hash_batch(backend->backend, static_cast<colophon::HashAlgorithm>(algorithm),
+                                slices, std::span(digests, digests_bytes));
   });
 }
 

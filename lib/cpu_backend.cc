@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Backends on our own kernels for the CPU: `avx512` and `portable`. ECDSA P-256 is theirs; what has
-// no kernel yet is OpenSSL's.
+// Backends on our own kernels for the CPU: `avx512` and `portable`. ECDSA P-256 and hashing are
+// theirs; the other schemes are OpenSSL's.
 #include "cpu_backend.h"
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "cpu_hash.h"
 #include "kernels/cpu.h"
 #include "openssl_digest.h"
 #include "p256_plan.h"
@@ -163,11 +164,12 @@ class CpuBackend final : public BackendImplementation {
         needs_avx512_(needs_avx512),
         maker_(kernels),
         tables_(maker_, table_memory_default()),
-        scratch_(kernels) {}
+        scratch_(kernels),
+        hash_(needs_avx512) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return kernels_.name; }
   [[nodiscard]] std::string description() const override {
-    return "ECDSA P-256 on " + what_ + "; all else as openssl";
+    return "ECDSA P-256 and hashing on " + what_ + "; the other schemes as openssl";
   }
   [[nodiscard]] std::string unsupported_reason() const override {
     const char* missing = nullptr;
@@ -188,16 +190,19 @@ class CpuBackend final : public BackendImplementation {
 
   [[nodiscard]] Result<void> hash(const HashForm& form, const Slices& messages,
                                   std::uint8_t* digests) const override {
-    return openssl_backend().hash(form, messages, digests);
+    hash_.hash(form, messages, digests);
+    return {};
   }
   [[nodiscard]] Result<void> hash_pairs(const HashForm& form, const std::uint8_t* nodes,
                                         std::size_t count, std::uint8_t* parents) const override {
-    return openssl_backend().hash_pairs(form, nodes, count, parents);
+    hash_.hash_pairs(form, nodes, count, parents);
+    return {};
   }
   [[nodiscard]] Result<std::unique_ptr<HashStream::State>> hash_stream(
       HashAlgorithm algorithm) const override {
-    return openssl_backend().hash_stream(algorithm);
+    return hash_.stream(algorithm);
   }
+  [[nodiscard]] std::string hashing() const override { return hash_.kernels(); }
 
   [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const override {
     tables_.set_memory_max(bytes);
@@ -212,6 +217,7 @@ class CpuBackend final : public BackendImplementation {
   const P256CpuTableMaker maker_;
   mutable P256Tables tables_;  // caches: they change no answer
   mutable ScratchPool scratch_;
+  const CpuHash hash_;
 };
 
 }  // namespace

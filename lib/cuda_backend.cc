@@ -21,7 +21,9 @@
 #include <utility>
 #include <vector>
 
+#include "cuda_hash.h"
 #include "cuda_launch.h"
+#include "kernels/hash_cuda.h"
 #include "openssl_digest.h"
 #include "p256_plan.h"
 #include "p256_tables.h"
@@ -223,7 +225,8 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     const std::string where =
         info_.name.empty() ? "an NVIDIA GPU"
                            : info_.name + " (compute capability " + info_.compute_capability + ")";
-    return "ECDSA P-256 on " + where + "; all else as " + std::string(cpu_().name());
+    return "ECDSA P-256 and large batches of hashes on " + where + "; all else as " +
+           std::string(cpu_().name());
   }
   [[nodiscard]] std::string unsupported_reason() const override {
     const std::unique_lock alone(mutex_);
@@ -268,16 +271,56 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
 
   [[nodiscard]] Result<void> hash(const HashForm& form, const Slices& messages,
                                   std::uint8_t* digests) const override {
-    return cpu_().hash(form, messages, digests);
+    const std::size_t done = on_device(messages.size(), [&](CudaSession& session) {
+      return cuda_hash(session, cpu_(), form, messages, digests);
+    });
+    if (done == messages.size()) return {};
+    const Slices left = {messages.bytes, messages.offsets.subspan(done)};
+    return cpu_().hash(form, left, digests + done * digest_bytes(form.algorithm));
   }
   [[nodiscard]] Result<void> hash_pairs(const HashForm& form, const std::uint8_t* nodes,
                                         std::size_t count, std::uint8_t* parents) const override {
-    return cpu_().hash_pairs(form, nodes, count, parents);
+    const std::size_t done = on_device(count, [&](CudaSession& session) {
+      return cuda_hash_pairs(session, cpu_(), form, nodes, count, parents);
+    });
+    const std::size_t each = digest_bytes(form.algorithm);
+    if (done == 0) return cpu_().hash_pairs(form, nodes, count, parents);
+    if (done == count) return {};
+    // Those left may lie where their own parents go.
+    const std::vector<std::uint8_t> left(nodes + 2 * done * each, nodes + 2 * count * each);
+    return cpu_().hash_pairs(form, left.data(), count - done, parents + done * each);
+  }
+  [[nodiscard]] Result<void> hash_tree(const HashForm& form, const std::uint8_t* nodes,
+                                       std::size_t count, std::uint8_t* root) const override {
+    constexpr std::size_t kTile = kernels::kMerkleCudaTileLeaves;
+    constexpr std::size_t kEach = sizeof(Digest);
+    std::vector<std::uint8_t> level;  // the row of a tree that is left, once a tile has become one
+    while (form.algorithm == HashAlgorithm::kSha256 && form.prefix == 0x01 && !form.twice) {
+      const std::size_t tiles = count / kTile;
+      std::vector<std::uint8_t> roots((tiles + 1) * kEach);
+      if (on_device(count,
+                    [&](CudaSession& session) {
+                      return cuda_hash_tiles(session, cpu_(), nodes, tiles, roots.data());
+                    }) != tiles ||
+          tiles == 0) {
+        break;  // few, or the device failed: what came back is not worth keeping
+      }
+      const std::size_t rest = count - tiles * kTile;
+      if (rest != 0) {  // a subtree that is not complete; it moves up as it is
+        COLOPHON_TRY(
+            cpu_().hash_tree(form, nodes + tiles * kTile * kEach, rest, &roots[tiles * kEach]));
+      }
+      count = tiles + (rest != 0 ? 1 : 0);
+      level = std::move(roots);
+      nodes = level.data();
+    }
+    return cpu_().hash_tree(form, nodes, count, root);
   }
   [[nodiscard]] Result<std::unique_ptr<HashStream::State>> hash_stream(
       HashAlgorithm algorithm) const override {
     return cpu_().hash_stream(algorithm);
   }
+  [[nodiscard]] std::string hashing() const override { return cpu_().hashing(); }
 
   [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const override {
     const std::unique_lock alone(mutex_);
@@ -313,6 +356,18 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     cpu_work.keys = keys;
     cpu_work.items = items;
     return cpu_().verify(cpu_work);
+  }
+
+  // What `work` says of so many hashes that it did; 0 where they are too few or there is no device.
+  template <class Work>
+  [[nodiscard]] std::size_t on_device(std::size_t count, const Work& work) const {
+    if (count < options_.hashes_min) return 0;
+    if (!is_usable_) recover();
+    const std::shared_lock inside(mutex_, std::try_to_lock);
+    if (!inside || !session_ || session_->has_failed()) return 0;
+    const std::size_t done = work(*session_);
+    if (session_->has_failed()) note_fault(*session_);
+    return done;
   }
 
   // --- tables: called inside a batch only, with the session there ---

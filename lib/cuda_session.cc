@@ -202,6 +202,24 @@ Result<const std::uint8_t*> CudaSlot::finish() {
   return verdicts();
 }
 
+Result<void> CudaSlot::start_work(std::size_t in_bytes, std::size_t out_at, std::size_t out_bytes,
+                                  const Launch& launch) {
+  COLOPHON_TRY(
+      session_.call(cudaMemcpyAsync(device_, host_, in_bytes, cudaMemcpyHostToDevice, stream_),
+                    "copy to the device"));
+  const CudaLaunched launched = launch(device_, stream_);
+  COLOPHON_TRY(session_.call(launched.result, launched.what));
+  // By then the input has been read.
+  return session_.call(
+      cudaMemcpyAsync(host_, device_ + out_at, out_bytes, cudaMemcpyDeviceToHost, stream_),
+      "copy from the device");
+}
+
+Result<const std::uint8_t*> CudaSlot::finish_work() {
+  COLOPHON_TRY(session_.wait_for(stream_));
+  return host_;
+}
+
 // --- opening -------------------------------------------------------------------------------------
 
 int CudaSession::device_count() {
@@ -277,6 +295,10 @@ Result<void> CudaSession::inspect() {
 
 std::size_t CudaSession::slot_device_bytes() const {
   return DeviceLayout(options_.with_table_max, options_.without_max).end;
+}
+
+std::size_t CudaSession::work_bytes_max() const {
+  return std::min(slot_input_bytes(), slot_device_bytes());
 }
 
 std::size_t CudaSession::slot_input_bytes() const {

@@ -29,6 +29,7 @@
 
 #include "colophon/backend.hpp"
 #include "colophon/error.hpp"
+#include "cuda_launch.h"
 #include "kernels/p256_cuda.h"
 #include "p256_tables.h"
 
@@ -41,6 +42,8 @@ struct CudaOptions {
   std::size_t with_table_max = 65'536;
   std::size_t without_max = 16'384;
   std::size_t slots_max = 8;  // pieces on the device at once, of all threads
+  // Fewer hashes are done sooner by the CPU than copied to the device and back.
+  std::size_t hashes_min = 2'048;
   std::chrono::milliseconds patience{20'000};
   // What opening may spend on finding out up to which size a batch is sooner done by several lanes
   // a signature. Where that is not enough, it is computed from what the device holds at once.
@@ -89,6 +92,15 @@ class CudaSlot {
   [[nodiscard]] Result<void> start(const P256CudaJob& job);
   // The job's verdicts, 1 or 0 each, when they are there; valid until the next start(). Likewise.
   [[nodiscard]] Result<const std::uint8_t*> finish();
+
+  // Work of another kind: work() has room on the host for CudaSession::work_bytes_max(). Its first
+  // `in_bytes` are copied to the device, `launch` starts kernels on them there, and `out_bytes`
+  // from `out_at` on come back: finish_work()'s result, valid until the next start.
+  using Launch = std::function<CudaLaunched(std::uint8_t* device, cudaStream_t stream)>;
+  [[nodiscard]] std::uint8_t* work() const { return host_; }
+  [[nodiscard]] Result<void> start_work(std::size_t in_bytes, std::size_t out_at,
+                                        std::size_t out_bytes, const Launch& launch);
+  [[nodiscard]] Result<const std::uint8_t*> finish_work();
 
  private:
   friend class CudaSession;
@@ -144,6 +156,9 @@ class CudaSession {
   // A slot that is free, or null: `wait` for one, or there is none just now. Null after a failure.
   [[nodiscard]] CudaSlot* take_slot(bool wait);
   void give_back(CudaSlot* slot);
+
+  // Room for input, output and scratch of a slot's work of another kind than signatures.
+  [[nodiscard]] std::size_t work_bytes_max() const;
 
   // In which form so many signatures are sooner done: sets the job's lanes (with its count rounded
   // up, and for keys with tables only) and invert_together.

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "backend_implementation.h"
+#include "cpu_hash.h"
 #include "curve.h"
 #include "edwards25519.h"
 #include "openssl_digest.h"
@@ -255,6 +256,15 @@ Result<void> verify_on_threads(const VerifyWork& work) {
   return outcome;
 }
 
+// OpenSSL 3.0 has neither BLAKE3 nor Keccak-256 with its first padding: those are ours here, too.
+bool is_openssls(HashAlgorithm algorithm) {
+  return algorithm != HashAlgorithm::kBlake3 && algorithm != HashAlgorithm::kKeccak256;
+}
+const CpuHash& ours() {
+  static const CpuHash hash(/*avx512=*/false);
+  return hash;
+}
+
 // One form of hash, message after message.
 class FormHasher {
  public:
@@ -329,6 +339,10 @@ class OpensslBackend final : public BackendImplementation {
 
   [[nodiscard]] Result<void> hash(const HashForm& form, const Slices& messages,
                                   std::uint8_t* digests) const override {
+    if (!is_openssls(form.algorithm)) {
+      ours().hash(form, messages, digests);
+      return {};
+    }
     COLOPHON_TRY_ASSIGN(FormHasher hasher, FormHasher::create(form));
     for (std::size_t i = 0; i < messages.size(); ++i) {
       COLOPHON_TRY(hasher.digest(messages[i], digests + i * digest_bytes(form.algorithm)));
@@ -338,6 +352,10 @@ class OpensslBackend final : public BackendImplementation {
 
   [[nodiscard]] Result<void> hash_pairs(const HashForm& form, const std::uint8_t* nodes,
                                         std::size_t count, std::uint8_t* parents) const override {
+    if (!is_openssls(form.algorithm)) {
+      ours().hash_pairs(form, nodes, count, parents);
+      return {};
+    }
     COLOPHON_TRY_ASSIGN(FormHasher hasher, FormHasher::create(form));
     const std::size_t each = digest_bytes(form.algorithm);
     for (std::size_t i = 0; i < count; ++i) {
@@ -348,10 +366,15 @@ class OpensslBackend final : public BackendImplementation {
 
   [[nodiscard]] Result<std::unique_ptr<HashStream::State>> hash_stream(
       HashAlgorithm algorithm) const override {
+    if (!is_openssls(algorithm)) return ours().stream(algorithm);
     COLOPHON_TRY_ASSIGN(Hasher hasher, Hasher::create(algorithm));
     COLOPHON_TRY(hasher.begin());
     return std::unique_ptr<HashStream::State>(
         std::make_unique<Stream>(std::move(hasher), digest_bytes(algorithm)));
+  }
+
+  [[nodiscard]] std::string hashing() const override {
+    return "sha256 openssl, sha512 openssl, sm3 openssl, blake3 portable, keccak256 portable";
   }
 };
 

@@ -186,21 +186,68 @@ Result<void> check_signature(const BackendImplementation& implementation,
   return {};
 }
 
-Result<void> check_hash(const BackendImplementation& implementation) {
-  // FIPS 180-2 appendix B.1, B.2, and the empty message.
-  const Bytes messages = bytes_of("abcabcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq");
-  const std::uint64_t offsets[] = {0, 3, 59, 59};
-  const Bytes expected[] = {
-      unhex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-      unhex("248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"),
-      unhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")};
-  Digest digests[3];
-  COLOPHON_TRY(implementation.hash({}, Slices{messages, offsets}, digests[0].data()));
-  for (std::size_t i = 0; i < 3; ++i) {
-    if (!std::equal(expected[i].begin(), expected[i].end(), digests[i].begin())) {
-      return came_out_wrong("SHA-256");
-    }
+struct KnownHash {
+  HashAlgorithm algorithm;
+  const char* digest;  // of "abc", hex
+};
+
+// More messages than there are lanes, so that each lane has its turn; of one length, of several,
+// in pieces, and as a node's two children.
+Result<void> check_hash(const BackendImplementation& implementation, const KnownHash& known) {
+  constexpr std::size_t kMessages = 40;
+  const auto wrong = [&] { return came_out_wrong(std::string(hash_name(known.algorithm))); };
+  const std::size_t each = digest_bytes(known.algorithm);
+  const Bytes expected = unhex(known.digest);
+  Bytes messages;
+  std::vector<std::uint64_t> offsets{0};
+  for (std::size_t i = 0; i < kMessages; ++i) {
+    for (const char c : {'a', 'b', 'c'}) messages.push_back(static_cast<std::uint8_t>(c));
+    offsets.push_back(messages.size());
   }
+  const auto check = [&](std::size_t count) -> Result<void> {
+    Bytes digests(count * each);
+    COLOPHON_TRY(implementation.hash({known.algorithm}, {messages, offsets}, digests.data()));
+    for (std::size_t i = 0; i < kMessages; ++i) {
+      if (!std::equal(expected.begin(), expected.end(), &digests[i * each])) return wrong();
+    }
+    return {};
+  };
+  COLOPHON_TRY(check(kMessages));
+  offsets.push_back(messages.size());  // an empty one
+  COLOPHON_TRY(check(kMessages + 1));
+
+  COLOPHON_TRY_ASSIGN(const auto stream, implementation.hash_stream(known.algorithm));
+  Bytes digest(each);
+  COLOPHON_TRY(stream->update(ByteSpan(messages).first(1)));
+  COLOPHON_TRY(stream->update(ByteSpan(messages).subspan(1, 2)));
+  COLOPHON_TRY(stream->finish(digest.data()));
+  if (digest != expected) return wrong();
+
+  const HashForm node = {known.algorithm, 0x01};
+  Bytes children(kMessages * 2 * each);
+  for (std::size_t i = 0; i < children.size(); ++i) children[i] = static_cast<std::uint8_t>(i * 7);
+  offsets.resize(kMessages + 1);
+  for (std::size_t i = 0; i < offsets.size(); ++i) offsets[i] = i * 2 * each;
+  Bytes parents(kMessages * each);
+  Bytes hashes(kMessages * each);
+  COLOPHON_TRY(implementation.hash_pairs(node, children.data(), kMessages, parents.data()));
+  COLOPHON_TRY(implementation.hash(node, {children, offsets}, hashes.data()));
+  if (parents != hashes) return wrong();
+  return {};
+}
+
+Result<void> check_hashes(const BackendImplementation& implementation) {
+  // FIPS 180-4's example; GB/T 32905, A.1; the BLAKE3 package; Ethereum's.
+  const KnownHash all[] = {
+      {HashAlgorithm::kSha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+      {HashAlgorithm::kSha512,
+       "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+       "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"},
+      {HashAlgorithm::kSm3, "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"},
+      {HashAlgorithm::kBlake3, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"},
+      {HashAlgorithm::kKeccak256,
+       "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45"}};
+  for (const KnownHash& known : all) COLOPHON_TRY(check_hash(implementation, known));
   return {};
 }
 
@@ -234,7 +281,7 @@ Result<void> run_self_test(const BackendImplementation& implementation) {
   // The tables of these keys serve nobody.
   COLOPHON_TRY(implementation.set_table_memory_max(0));
   COLOPHON_TRY(implementation.set_table_memory_max(table_memory_max));
-  COLOPHON_TRY(check_hash(implementation));
+  COLOPHON_TRY(check_hashes(implementation));
   return check_tree(implementation);
 }
 

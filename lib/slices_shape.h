@@ -30,4 +30,13 @@ namespace colophon {
   return {};
 }
 
+// The length of each of the items, at least one; 0: they differ in it, or it is 0.
+[[nodiscard]] inline std::size_t length_of_each(const Slices& slices) {
+  const std::uint64_t length = slices.offsets[1] - slices.offsets[0];
+  for (std::size_t i = 1; i < slices.size(); ++i) {
+    if (slices.offsets[i + 1] - slices.offsets[i] != length) return 0;
+  }
+  return static_cast<std::size_t>(length);
+}
+
 }  // namespace colophon

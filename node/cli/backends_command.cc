@@ -35,6 +35,7 @@ void print_text(const std::vector<BackendInfo>& infos) {
     }
     if (info.device && !info.device->name.empty()) print_device(*info.device);
     if (!info.self_test_passed) continue;
+    std::cout << "    hashing: " << info.hashing << '\n';
     const TableMemory& tables = info.tables;
     if (tables.bytes_max == 0) {
       std::cout << "    keeps no tables of keys\n";
@@ -71,6 +72,7 @@ void print_infos_json(const std::vector<BackendInfo>& infos) {
                      {"self_test_passed", info.self_test_passed},
                      {"chosen_by_auto", info.chosen_by_auto},
                      {"reason", info.reason},
+                     {"hashing", info.hashing},
                      {"table_memory",
                       {{"bytes", info.tables.bytes},
                        {"bytes_max", info.tables.bytes_max},

@@ -102,6 +102,7 @@ class Backends(OfflineTest):
             self.assertIn(f"{mark} {backend['name']}  {backend['description']}", text)
             self.assertIn(backend["reason"], text)
             self.assertIs(backend["self_test_passed"], backend["reason"] == "")
+            self.assertEqual(backend["hashing"].count(", "), 4 if backend["self_test_passed"] else 0)
             if not backend["name"].startswith("cuda"):
                 self.assertIsNone(backend["device"])
         # The first that can be used.

@@ -302,10 +302,17 @@ static void test_hash_and_trees(const colophon_backend* backend) {
   leaves.count = 4;
 
   uint8_t hashes[4 * COLOPHON_DIGEST_BYTES];
-  CHECK(colophon_sha256_batch(backend, &leaves, hashes) == COLOPHON_OK);
+  CHECK(colophon_hash_batch(backend, COLOPHON_HASH_SHA256, &leaves, hashes, sizeof hashes) ==
+        COLOPHON_OK);
   CHECK(equals_hex(hashes, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
-  CHECK(colophon_sha256_batch(backend, &leaves, NULL) == COLOPHON_ERROR_INVALID_ARGUMENT);
-  CHECK(colophon_sha256_batch(backend, NULL, hashes) == COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_hash_batch(backend, COLOPHON_HASH_SHA256, &leaves, NULL, sizeof hashes) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_hash_batch(backend, COLOPHON_HASH_SHA256, NULL, hashes, sizeof hashes) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_hash_batch(backend, COLOPHON_HASH_SHA512, &leaves, hashes, sizeof hashes) ==
+        COLOPHON_ERROR_INVALID_ARGUMENT);
+  CHECK(colophon_hash_batch(backend, 6, &leaves, hashes, sizeof hashes) ==
+        COLOPHON_ERROR_UNSUPPORTED);
 
   uint8_t root[COLOPHON_DIGEST_BYTES];
   CHECK(colophon_merkle_leaf_hashes(backend, &leaves, hashes) == COLOPHON_OK);

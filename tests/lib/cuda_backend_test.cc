@@ -54,6 +54,7 @@ CudaOptions small_pieces() {
   options.with_table_max = 200;
   options.without_max = 24;
   options.slots_max = 3;
+  options.hashes_min = 40;
   options.retry_first = milliseconds(0);
   options.calibration = milliseconds(0);  // shapes as computed
   return options;
@@ -115,10 +116,35 @@ class Gpu {
     EXPECT_TRUE(done.ok()) << done.error().message;
     return verdicts == expected;
   }
-  // Every way that signatures take: without tables, with tables (which are built), in a few lanes,
-  // in the form for throughput.
+  // Messages of any length, in two pieces; pairs, in place; a tree of two tiles and some more.
+  // Whether the hashes are openssl's.
+  [[nodiscard]] bool hash() const {
+    constexpr std::size_t kMessages = 400;
+    constexpr std::size_t kPairs = 50;
+    constexpr std::size_t kLeaves = 600;
+    Column messages;
+    for (std::size_t i = 0; i < kMessages; ++i) messages.add(Bytes(i % 150, 7));
+    const Bytes nodes(kLeaves * sizeof(Digest), 0x5a);
+    const auto all = [&](const BackendImplementation& by) {
+      Bytes hashes((kMessages + kLeaves) * sizeof(Digest));
+      EXPECT_TRUE(by.hash({}, messages.slices(), hashes.data()).ok());
+      std::uint8_t* const pairs = &hashes[kMessages * sizeof(Digest)];
+      std::copy(nodes.begin(), nodes.end(), pairs);
+      EXPECT_TRUE(by.hash_pairs({HashAlgorithm::kBlake3, 1}, pairs, kPairs, pairs).ok());
+      Digest root;
+      EXPECT_TRUE(by.hash_tree({.prefix = 1}, nodes.data(), kLeaves, root.data()).ok());
+      hashes.resize((kMessages + kPairs) * sizeof(Digest));
+      hashes.insert(hashes.end(), root.begin(), root.end());
+      return hashes;
+    };
+    static const Bytes expected = all(openssl_backend());
+    return all(*backend_) == expected;
+  }
+  // Every way that work takes: signatures without tables, with tables (which are built), in a few
+  // lanes, in the form for throughput; hashes.
   [[nodiscard]] bool work() const {
-    return verify(30, false) && verify(60, true) && verify(9, true) && verify(Signed::kCount, true);
+    return verify(30, false) && verify(60, true) && verify(9, true) &&
+           verify(Signed::kCount, true) && hash();
   }
 
   [[nodiscard]] std::string why_not() const { return backend_->unsupported_reason(); }

@@ -56,6 +56,7 @@ struct BackendInfo {
   std::string reason;       // why not supported or why its self-test failed; empty if neither
   bool self_test_passed = false;
   bool chosen_by_auto = false;
+  std::string hashing;  // what does each hash: "sha256 sha-ni, sha512 avx512, …"; empty: not usable
   TableMemory tables;
   std::optional<DeviceInfo> device;  // none: no GPU's backend, or no NVIDIA driver is installed
 };

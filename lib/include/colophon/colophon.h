@@ -190,14 +190,24 @@ typedef struct colophon_verify_batch {
 colophon_status colophon_verify(const colophon_backend* backend, const colophon_verify_batch* batch,
                                 uint8_t* verdicts);
 
-/* --- SHA-256 -----------------------------------------------------------------------------------
+/* --- Hashing -----------------------------------------------------------------------------------
  */
 
-#define COLOPHON_DIGEST_BYTES 32
+#define COLOPHON_HASH_SHA256 1
+#define COLOPHON_HASH_SHA512 2
+#define COLOPHON_HASH_SM3 3
+#define COLOPHON_HASH_BLAKE3 4
+#define COLOPHON_HASH_KECCAK256 5
 
-/* digests[32 i] up to digests[32 i + 32] is the hash of message i. */
-colophon_status colophon_sha256_batch(const colophon_backend* backend,
-                                      const colophon_slices* messages, uint8_t* digests);
+#define COLOPHON_DIGEST_BYTES 32 /* of all but SHA-512 */
+#define COLOPHON_SHA512_DIGEST_BYTES 64
+
+/* Digest after digest: message i's is the i-th. `digests_bytes` is what `digests` has room for, the
+ * messages' number times the digest's size. COLOPHON_ERROR_INVALID_ARGUMENT: it is not;
+ * COLOPHON_ERROR_UNSUPPORTED: no such algorithm. */
+colophon_status colophon_hash_batch(const colophon_backend* backend, uint8_t algorithm,
+                                    const colophon_slices* messages, uint8_t* digests,
+                                    size_t digests_bytes);
 
 /* --- Merkle trees (RFC 9162, SHA-256) ----------------------------------------------------------
  */

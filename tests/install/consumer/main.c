@@ -17,11 +17,12 @@ int main(void) {
     fprintf(stderr, "%s\n", colophon_last_error_message());
     return 1;
   }
-  int good = colophon_sha256_batch(backend, &messages, digest) == COLOPHON_OK &&
+  int good = colophon_hash_batch(backend, COLOPHON_HASH_SHA256, &messages, digest, sizeof digest) ==
+                 COLOPHON_OK &&
              digest[0] == 0xba && digest[31] == 0xad;
   messages.offsets = too_far;
-  int refused =
-      colophon_sha256_batch(backend, &messages, digest) == COLOPHON_ERROR_INVALID_ARGUMENT;
+  int refused = colophon_hash_batch(backend, COLOPHON_HASH_SHA256, &messages, digest,
+                                    sizeof digest) == COLOPHON_ERROR_INVALID_ARGUMENT;
   colophon_backend_free(backend);
   return good && refused ? 0 : 1;
 }

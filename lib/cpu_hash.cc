@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu_hash.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "kernels/cpu.h"
+#include "slices_shape.h"
+
+namespace colophon {
+namespace {
+
+using kernels::HashKernel;
+
+#if COLOPHON_AVX512
+// How long a kernel takes for some pairs of SHA-256 digests: the shortest of a few times, since
+// whatever else the machine does only ever adds.
+std::chrono::nanoseconds time_of(const HashKernel& kernel) {
+  constexpr std::size_t kPairs = 96;
+  constexpr int kTimes = 5;
+  std::array<std::uint8_t, 64 * kPairs> nodes{};
+  std::array<std::uint8_t, 32 * kPairs> parents;
+  auto least = std::chrono::nanoseconds::max();
+  for (int i = 0; i < kTimes; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    kernel.fixed(kernels::kNoPrefix, nodes.data(), 64, kPairs, parents.data());
+    least = std::min<std::chrono::nanoseconds>(least, std::chrono::steady_clock::now() - start);
+  }
+  return least;
+}
+
+// SHA-NI or AVX-512: which is faster depends on the CPU. Where sha256rnds2 takes one cycle in two
+// (AMD's, since Zen) it is SHA-NI, elsewhere sixteen lanes; a measurement may say otherwise, but
+// only clearly, for it is short.
+const HashKernel& faster_sha256() {
+  if (!kernels::cpu_has_sha_ni()) return kernels::kSha256Avx512;
+  const bool prefer_sha_ni = kernels::cpu_is_amds();
+  const auto sha_ni = time_of(kernels::kSha256ShaNi);
+  const auto lanes = time_of(kernels::kSha256Avx512);
+  const bool is_sha_ni = prefer_sha_ni ? sha_ni.count() * 10 <= lanes.count() * 11
+                                       : sha_ni.count() * 11 < lanes.count() * 10;
+  return is_sha_ni ? kernels::kSha256ShaNi : kernels::kSha256Avx512;
+}
+#endif
+
+class KernelStream final : public HashStream::State {
+ public:
+  explicit KernelStream(const HashKernel& kernel) : kernel_(kernel) { kernel_.begin(&state_); }
+  [[nodiscard]] Result<void> update(ByteSpan bytes) override {
+    kernel_.update(&state_, bytes.data(), bytes.size());
+    return {};
+  }
+  [[nodiscard]] Result<void> finish(std::uint8_t* digest) override {
+    kernel_.finish(&state_, digest);
+    kernel_.begin(&state_);
+    return {};
+  }
+
+ private:
+  const HashKernel& kernel_;
+  kernels::HashState state_;
+};
+
+}  // namespace
+
+void CpuHash::choose() const {
+  const HashKernel* sha256 = &kernels::kSha256Portable;
+#if defined(__x86_64__)
+  if (kernels::cpu_has_sha_ni()) sha256 = &kernels::kSha256ShaNi;
+#endif
+  kernels_ = {sha256, &kernels::kSha512Portable, &kernels::kSm3Portable, &kernels::kBlake3Portable,
+              &kernels::kKeccak256Portable};
+#if COLOPHON_AVX512
+  if (avx512_) {
+    kernels_ = {&faster_sha256(), &kernels::kSha512Avx512, &kernels::kSm3Avx512,
+                &kernels::kBlake3Avx512, &kernels::kKeccak256Avx512};
+  }
+#endif
+}
+
+const HashKernel& CpuHash::kernel(HashAlgorithm algorithm) const {
+  std::call_once(chosen_, [this] { choose(); });
+  return *kernels_[static_cast<std::size_t>(algorithm) - 1];
+}
+
+void CpuHash::hash(const HashForm& form, const Slices& messages, std::uint8_t* digests) const {
+  const HashKernel& with = kernel(form.algorithm);
+  if (const std::size_t length = length_of_each(messages); length != 0) {
+    with.fixed(form.prefix, messages[0].data(), length, messages.size(), digests);
+  } else {
+    // As many at a time as their addresses take little memory.
+    constexpr std::size_t kAtOnce = 4096;
+    std::vector<kernels::HashInput> inputs(std::min(kAtOnce, messages.size()));
+    for (std::size_t first = 0; first < messages.size(); first += inputs.size()) {
+      const std::size_t count = std::min(inputs.size(), messages.size() - first);
+      for (std::size_t i = 0; i < count; ++i) {
+        inputs[i] = {messages[first + i].data(), messages[first + i].size()};
+      }
+      with.many(form.prefix, inputs.data(), count, digests + first * with.digest_bytes);
+    }
+  }
+  if (form.twice) {
+    with.fixed(kernels::kNoPrefix, digests, with.digest_bytes, messages.size(), digests);
+  }
+}
+
+void CpuHash::hash_pairs(const HashForm& form, const std::uint8_t* nodes, std::size_t count,
+                         std::uint8_t* parents) const {
+  const HashKernel& with = kernel(form.algorithm);
+  with.fixed(form.prefix, nodes, 2 * with.digest_bytes, count, parents);
+  if (form.twice) with.fixed(kernels::kNoPrefix, parents, with.digest_bytes, count, parents);
+}
+
+std::unique_ptr<HashStream::State> CpuHash::stream(HashAlgorithm algorithm) const {
+  return std::make_unique<KernelStream>(kernel(algorithm));
+}
+
+std::string CpuHash::kernels() const {
+  std::string text;
+  for (std::size_t i = 0; i < kAlgorithms; ++i) {
+    const auto algorithm = static_cast<HashAlgorithm>(i + 1);
+    if (i != 0) text += ", ";
+    text += std::string(hash_name(algorithm)) + " " + kernel(algorithm).name;
+  }
+  return text;
+}
+
+}  // namespace colophon
