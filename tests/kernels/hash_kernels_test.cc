@@ -138,6 +138,15 @@ const std::size_t kLengths[] = {0,   1,   31,  32,  33,   54,   55,   56,   62, 
 constexpr int kPrefixes[] = {kNoPrefix, 0, 1, 0xff};
 // Past two sets of the most lanes, of which there are 32.
 constexpr std::size_t kCountMax = 66;
+// All counts, or those around every set of lanes.
+std::vector<std::size_t> counts(std::size_t limit) {
+  std::vector<std::size_t> out;
+  for (std::size_t n = 0; n <= limit; ++n) {
+    const std::size_t in_set = n % 16;
+    if (is_long() || n < 6 || (!kIsDebug && n < 10) || in_set < 2 || in_set == 15) out.push_back(n);
+  }
+  return out;
+}
 
 class HashKernelTest : public testing::TestWithParam<Tested> {
  protected:
@@ -185,15 +194,14 @@ TEST_P(HashKernelTest, EveryLengthInOneBatch) {
 }
 
 TEST_P(HashKernelTest, EveryCount) {
-  const std::size_t step = sample_step(1, 7);
   for (const std::size_t length : kLengths) {
-    const std::string in = random_bytes(kCountMax * length);
+    const std::size_t count_max = length > 300 ? 18 : kCountMax;
+    const std::string in = random_bytes(count_max * length);
     std::vector<HashInput> inputs;
-    for (std::size_t i = 0; i < kCountMax; ++i) inputs.push_back({data(in) + i * length, length});
-    for (const int prefix : kPrefixes) {
-      const std::string want = expected(prefix, in, length, kCountMax);
-      const std::size_t count_max = length > 300 ? 18 : kCountMax;
-      for (std::size_t count = 0; count <= count_max; count += step) {
+    for (std::size_t i = 0; i < count_max; ++i) inputs.push_back({data(in) + i * length, length});
+    for (const int prefix : {kNoPrefix, 0, 0xff}) {
+      const std::string want = expected(prefix, in, length, count_max);
+      for (const std::size_t count : counts(count_max)) {
         for (const bool is_fixed : {true, false}) {
           std::string got(want.size(), 'x');
           if (is_fixed) {
@@ -216,9 +224,9 @@ TEST_P(HashKernelTest, DigestsInPlaceOfTheirMessages) {
   for (const std::size_t length : kLengths) {
     if (length < digest_bytes()) continue;
     const std::string in = random_bytes(kCountMax * length, 3);
-    for (const int prefix : {kNoPrefix, 0, 1}) {
+    for (const int prefix : {kNoPrefix, 1}) {
       const std::string want = expected(prefix, in, length, kCountMax);
-      for (const std::size_t count : {1, 2, 3, 4, 5, 6, 7, 9, 16, 17, 31, 33, 64, 65, 66}) {
+      for (const std::size_t count : {1, 2, 3, 4, 5, 7, 17, 31, 33, 66}) {
         std::string both = in;
         kernel().fixed(prefix, data(both), length, count, data(both));
         const std::size_t end = count * digest_bytes();
@@ -292,25 +300,20 @@ class GuardedPages {
 };
 
 TEST_P(HashKernelTest, NothingIsReadOrWrittenOutside) {
-  const std::size_t step = sample_step(1, 5);
-  const GuardedPages in(40 * 3073);
-  const GuardedPages out(40 * digest_bytes());
+  const GuardedPages in(kCountMax * 3073);
+  const GuardedPages out(kCountMax * digest_bytes());
   for (const std::size_t length : kLengths) {
-    for (std::size_t count = 1; count <= (length > 300 ? 9 : 40); count += step) {
+    for (const std::size_t count : {1, 2, 3, 4, 5, 9, 33}) {
       const std::string bytes = random_bytes(count * length, 6);
-      for (const int prefix : {kNoPrefix, 0, 1}) {
-        const std::string want = count % 8 == 1 ? expected(prefix, bytes, length, count) : "";
+      for (const int prefix : {kNoPrefix, 1}) {
+        const std::string want = expected(prefix, bytes, length, count);
         for (const bool is_front : {true, false}) {
           std::uint8_t* const messages = is_front ? in.front() : in.back(bytes.size());
           std::uint8_t* const digests = is_front ? out.front() : out.back(count * digest_bytes());
           std::copy(bytes.begin(), bytes.end(), messages);
           kernel().fixed(prefix, messages, length, count, digests);
-          if (!want.empty()) {
-            ASSERT_TRUE(std::equal(
-                want.begin(), want.end(), digests,
-                [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; }))
-                << count << " of " << length << " bytes, prefix " << prefix;
-          }
+          ASSERT_TRUE(std::string(digests, digests + want.size()) == want)
+              << count << " of " << length << " bytes, prefix " << prefix;
         }
         // Each at an edge of its own, of different lengths.
         std::vector<HashInput> inputs;
