@@ -128,7 +128,7 @@ TEST(MerkleBatch, EachWrongProofHasItsVerdictAndNoOther) {
   });
 }
 
-TEST(MerkleBatch, ThreadsGiveTheSameVerdicts) {
+TEST(ThreadsMerkle, ProofVerdictsDoNotDependOnTheirNumber) {
   for (const unsigned threads : {1U, 2U, 3U}) {
     const auto hasher =
         MerkleHasher::create(backend(), TreeProfile::kRfc9162, HashAlgorithm::kSha256, threads)

@@ -72,12 +72,14 @@ TEST(MerkleProfiles, WrongInclusionProofsAreRefused) {
   });
 }
 
-TEST(MerkleProfiles, ThreadsAndStreamsGiveTheSameRoots) {
+TEST(ThreadsMerkle, RootsDoNotDependOnTheirNumberNorOnStreaming) {
   // Around the chunk of 4,096 leaves, and with a short last piece.
+  const bool short_form = kIsDebug && !is_long();
   const std::vector<std::size_t> sizes =
-      kIsDebug && !is_long() ? std::vector<std::size_t>{0, 1, 4097, 8193}
-                             : std::vector<std::size_t>{0, 1, 2, 4095, 4096, 4097, 8193, 12300};
+      short_form ? std::vector<std::size_t>{0, 1, 4097, 8193}
+                 : std::vector<std::size_t>{0, 1, 2, 4095, 4096, 4097, 8193, 12300};
   for_each_tree([&](const MerkleHasher& one, auto digest) {
+    if (short_form && one.algorithm() != HashAlgorithm::kSha256) return;
     using D = decltype(digest);
     ReferenceTree<D> reference(one, sizes.back());
     for (const unsigned threads : {1U, 2U, 3U}) {
@@ -94,7 +96,7 @@ TEST(MerkleProfiles, ThreadsAndStreamsGiveTheSameRoots) {
   });
 }
 
-TEST(MerkleProfiles, AFaultOnOneThreadIsTheCalls) {
+TEST(ThreadsMerkle, AFaultOnOneIsTheCalls) {
   const MerkleHasher hasher =
       MerkleHasher::create(backend(), TreeProfile::kPlainPairs, HashAlgorithm::kSha256, 3).value();
   Column leaves;
@@ -224,7 +226,7 @@ TEST(MerkleBitcoin, ListsWithTheRootOfAShorterOneAreRefused) {
   EXPECT_TRUE(merkle_root(bitcoin(), leaves).ok());
 }
 
-TEST(MerkleBitcoin, ARepeatedSubtreeAcrossPiecesOfThreadsIsRefused) {
+TEST(ThreadsMerkle, ARepeatedSubtreeAcrossTheirPiecesIsRefused) {
   std::vector<Digest> leaves = ReferenceTree<Digest>(bitcoin(), 4096 * 3).leaf_hashes();
   ASSERT_TRUE(merkle_root(bitcoin(2), leaves).ok());
   leaves.insert(leaves.end(), leaves.end() - 4096, leaves.end());

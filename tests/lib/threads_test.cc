@@ -109,6 +109,33 @@ TEST(RunOnThreads, WhatOneThrowsIsThrownWhenAllAreDone) {
   }
 }
 
+TEST(RunOnThreads, ShareOutDoesEachPieceOnce) {
+  for (const std::size_t count : {0U, 1U, 2U, 100U}) {
+    for (const unsigned threads : {1U, 2U, 7U}) {
+      std::vector<std::atomic<int>> done(count);
+      EXPECT_TRUE(share_out(count, threads, [&](std::size_t i) -> Result<void> {
+                    ++done[i];
+                    return {};
+                  }).ok());
+      for (const std::atomic<int>& times : done) EXPECT_EQ(times, 1);
+    }
+  }
+}
+
+TEST(RunOnThreads, ShareOutEndsWithAnError) {
+  for (const unsigned threads : {1U, 3U}) {
+    std::atomic<int> done = 0;
+    const auto outcome = share_out(1'000'000, threads, [&](std::size_t i) -> Result<void> {
+      if (i == 2) return make_error(ErrorCode::kInternal, "the third");
+      ++done;
+      return {};
+    });
+    ASSERT_FALSE(outcome.ok());
+    EXPECT_EQ(outcome.error().message, "the third");
+    EXPECT_EQ(threads == 1 ? done.load() : 2, 2);
+  }
+}
+
 // --- how a batch is split ------------------------------------------------------------------------
 
 // What reached the kernels, and on which threads.
