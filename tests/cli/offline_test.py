@@ -425,6 +425,8 @@ class Completion(OfflineTest):
           try hsm keygen --type ''
           try hsm keygen --type = ed
           try hsm keygen --type =
+          try hash --algorithm sm
+          try merkle root --leaves-from some
           try completion ''
           try certificate verify some
           try certificate verify x --trust some
@@ -434,8 +436,8 @@ class Completion(OfflineTest):
                                  stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()
         self.assertEqual(printed, [
             "node", "init|start|fsck", "verify", "verify-consistency", "--chain-id",
-            "--pin-file|--pin-env", "design|dataset", "p256|ed25519", "ed25519", "p256|ed25519", "bash|zsh|fish",
-            "some document.pdf", "some document.pdf", ""])
+            "--pin-file|--pin-env", "design|dataset", "p256|ed25519", "ed25519", "p256|ed25519", "sm3", "some document.pdf",
+            "bash|zsh|fish", "some document.pdf", "some document.pdf", ""])
 
     def test_the_scripts_are_well_formed(self):
         for shell in ("bash", "zsh", "fish"):
