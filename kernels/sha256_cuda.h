@@ -130,7 +130,7 @@ class Sha256 {
     add_up(s);
   }
 
-  // The same by a loop over 16 rounds, the first 16 apart with what is known.
+  // The same by a loop over 16 rounds, the first 32 apart with what is known.
   template <class Block, bool kIsFirst>
   __device__ void compress_rolled(uint32_t (&w)[16]) {
     constexpr Sha256Schedule kSchedule = sha256_schedule(Block::kKnownFrom, Block::kBytes);
@@ -138,19 +138,17 @@ class Sha256 {
     uint32_t s[8];
     copy(hash_, s);
 #pragma unroll
-    for (int t = 0; t < 16; ++t) round<kIsFirst>(kSchedule, t, w, s);
-#pragma unroll
-    for (int t = 16; t < 32; ++t) extend<Block::kOnMultiplier>(kSchedule, t, w);
+    for (int t = 0; t < 32; ++t) {
+      if (t >= 16) extend<Block::kOnMultiplier>(kSchedule, t, w);
+      round<kIsFirst>(kSchedule, t, w, s);
+    }
 #pragma unroll 1
-    for (int first = 16; first < 64; first += 16) {
+    for (int first = 32; first < 64; first += 16) {
 #pragma unroll
       for (int t = 0; t < 16; ++t) {
+        extend<Block::kOnMultiplier>(kNothing, 16 + t, w);
         const uint32_t k = sha256_round_constants.word[first + t];
         step(multiplier_.add(multiplier_.add(s[(7 - t) & 7], k), w[t]), t, s);
-      }
-      if (first < 48) {
-#pragma unroll
-        for (int t = 0; t < 16; ++t) extend<Block::kOnMultiplier>(kNothing, 16 + t, w);
       }
     }
     add_up(s);
