@@ -4,6 +4,8 @@
 // OpenSSL and the functions of hash_references.h: every kernel, numbers of hashes around every
 // limit of warps and blocks, messages of every length and place. Accesses out of bounds, races and
 // divergence fail a launch; so do writes to what a kernel only reads.
+#include "kernels/hash_cuda.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,7 +15,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/hash_cuda.h"
 #include "tests/kernels/hash_cuda_under_test.h"
 #include "tests/kernels/hash_references.h"
 
@@ -92,7 +93,8 @@ TEST(HashCudaTest, MessagesOfEveryNumberAroundWarpsAndBlocks) {
   std::mt19937_64 random(4);
   for (const std::size_t count : {1, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257}) {
     std::vector<std::string> messages;
-    for (std::size_t i = 0; i < count; ++i) messages.push_back(random_bytes(random, random() % 150));
+    for (std::size_t i = 0; i < count; ++i)
+      messages.push_back(random_bytes(random, random() % 150));
     gpu.expect_messages(messages, count % 2 == 0 ? 1 : kHashCudaNoPrefix, count % 4);
   }
 }
@@ -103,6 +105,23 @@ TEST(HashCudaTest, MessagesThatAreAllEmpty) {
   for (const std::uint32_t prefix : {kHashCudaNoPrefix, 7U}) {
     for (const std::size_t before : {0, 5}) {
       gpu.expect_messages(std::vector<std::string>(40), prefix, before);
+    }
+  }
+}
+
+// Buffers of many gigabytes, of which the end is there.
+TEST(HashCudaTest, MessagesFarIntoABuffer) {
+  HashGpu gpu;
+  std::mt19937_64 random(9);
+  std::vector<std::string> messages;
+  for (std::size_t i = 0; i < 100; ++i) messages.push_back(random_bytes(random, i / 2 % 2 * i));
+  messages.resize(messages.size() + 2);  // behind all that may be read
+  for (const std::uint64_t far : {0x3ffffffd0ULL, 0x400000000ULL, 0x7fffffffffff0ULL}) {
+    for (const Algorithm& algorithm : algorithms()) {
+      if (algorithm.name == std::string("blake3")) continue;  // would want scratch for all of it
+      for (const std::uint32_t prefix : {kHashCudaNoPrefix, 1U}) {
+        gpu.expect_messages(algorithm, messages, prefix, 0, far);
+      }
     }
   }
 }
@@ -156,11 +175,10 @@ TEST(HashCudaTest, EveryBlockOfEveryKernelIsReached) {
   gpu.expect_messages(messages, kHashCudaNoPrefix, 1);
   gpu.expect_messages(messages, 1, 0);
   gpu.expect_tiles(random_bytes(random, 32 * kernels::kMerkleCudaTileLeaves * 9));
-  std::vector<std::string> kernels = {"sha256_cuda_leaves",  "sha256_cuda_messages",
-                                      "sha512_cuda_messages", "sm3_cuda_messages",
-                                      "keccak256_cuda_messages", "blake3_cuda_chunks",
-                                      "blake3_cuda_parents", "merkle_cuda_tiles",
-                                      "merkle_cuda_tiles_of_leaves"};
+  std::vector<std::string> kernels = {
+      "sha256_cuda_leaves",  "sha256_cuda_messages",    "sha512_cuda_messages",
+      "sm3_cuda_messages",   "keccak256_cuda_messages", "blake3_cuda_chunks",
+      "blake3_cuda_parents", "merkle_cuda_tiles",       "merkle_cuda_tiles_of_leaves"};
   for (const Algorithm& algorithm : algorithms()) {
     for (const char* kind : {"pairs", "nodes"}) {
       kernels.push_back(std::string(algorithm.name) + "_cuda_" + kind);

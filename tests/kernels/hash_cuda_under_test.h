@@ -81,16 +81,17 @@ class Hasher {
     return download(out.at(), digest_bytes * count);
   }
 
-  // `before`: bytes of the buffer before the first message.
+  // `before`: bytes of the buffer before the first message; `far`: many more of them, which are not
+  // there.
   std::vector<std::string> messages(const Algorithm& algorithm,
                                     const std::vector<std::string>& messages, std::uint32_t prefix,
-                                    std::size_t before) {
+                                    std::size_t before, std::uint64_t far = 0) {
     std::string bytes(before, '\x5a');
-    std::vector<std::uint64_t> offsets = {before};
+    std::vector<std::uint64_t> offsets = {far + before};
     std::size_t longest = 0;
     for (const std::string& message : messages) {
       bytes += message;
-      offsets.push_back(bytes.size());
+      offsets.push_back(far + bytes.size());
       longest = std::max(longest, message.size());
     }
     const std::uint64_t all = bytes.size();
@@ -100,8 +101,8 @@ class Hasher {
     const DeviceBuffer at(device_, device_.upload(offsets, "offsets"));
     const DeviceBuffer out(device_, allocate(algorithm.digest_bytes * count));
     device_.protect(at.at());
-    const HashCudaMessages hashed{in.as<std::uint8_t>(), at.as<std::uint64_t>(),
-                                  out.as<std::uint32_t>(), count, prefix};
+    const HashCudaMessages hashed{reinterpret_cast<const std::uint8_t*>(in.at() - far),
+                                  at.as<std::uint64_t>(), out.as<std::uint32_t>(), count, prefix};
     if (algorithm.name == std::string("blake3")) {
       const auto places = static_cast<std::uint32_t>(kernels::blake3_cuda_places(all, count));
       const DeviceBuffer values(device_, allocate(std::size_t{32} * places));
@@ -176,8 +177,8 @@ class HashGpu {
                     std::uint32_t prefix) {
     const std::string kernel = std::string(algorithm.name) + "_cuda_" + kind;
     const std::size_t input_bytes = algorithm.digest_bytes * (kind == "leaves" ? 1 : 2);
-    const std::string digests = hasher_of(kernel).pairs(kernel, inputs, input_bytes,
-                                                        algorithm.digest_bytes, prefix);
+    const std::string digests =
+        hasher_of(kernel).pairs(kernel, inputs, input_bytes, algorithm.digest_bytes, prefix);
     const std::size_t count = inputs.size() / input_bytes;
     for (std::size_t i = 0; i < count; ++i) {
       const std::string input = inputs.substr(input_bytes * i, input_bytes);
@@ -198,8 +199,9 @@ class HashGpu {
   }
 
   void expect_messages(const Algorithm& algorithm, const std::vector<std::string>& messages,
-                       std::uint32_t prefix, std::size_t before) {
-    const std::vector<std::string> digests = hash_.messages(algorithm, messages, prefix, before);
+                       std::uint32_t prefix, std::size_t before, std::uint64_t far = 0) {
+    const std::vector<std::string> digests =
+        hash_.messages(algorithm, messages, prefix, before, far);
     for (std::size_t i = 0; i < messages.size(); ++i) {
       expect_equal(digests[i], algorithm.hash(prefixed(prefix, messages[i])),
                    std::string(algorithm.name) + ", " + place(i, messages.size()) + ", of " +
