@@ -50,9 +50,8 @@ void hash_chunks(Gpu& gpu) {
   constexpr std::uint32_t kBytes = 2 * kernels::kBlake3ChunkBytes;
   const auto places = static_cast<std::uint32_t>(
       kernels::blake3_cuda_places(std::uint64_t{kHashes} * kBytes, kHashes));
-  const kernels::Blake3CudaMessages work{messages_of(gpu, kBytes),
-                                         gpu.allocate<std::uint32_t>(std::size_t{8} * places),
-                                         places, 1};
+  const kernels::Blake3CudaMessages work{
+      messages_of(gpu, kBytes), gpu.allocate<std::uint32_t>(std::size_t{8} * places), places, 1};
   for (const char* kernel : {"blake3_cuda_chunks", "blake3_cuda_parents"}) {
     gpu.run("blake3", kernel, 2 * kHashes, kernels::hash_cuda_blocks(places), kHashCudaThreads,
             &work);
@@ -65,8 +64,7 @@ void hash_tiles(Gpu& gpu, const char* kernel) {
   const kernels::MerkleCudaTiles tiles{words(gpu, std::size_t{8} * kLeaves),
                                        gpu.allocate<std::uint32_t>(std::size_t{8} * kTiles),
                                        kTiles};
-  gpu.run("merkle", kernel, kLeaves, kernels::merkle_cuda_blocks(kTiles), kHashCudaThreads,
-          &tiles);
+  gpu.run("merkle", kernel, kLeaves, kernels::merkle_cuda_blocks(kTiles), kHashCudaThreads, &tiles);
 }
 
 }  // namespace

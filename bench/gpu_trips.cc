@@ -100,8 +100,8 @@ class Jobs {
                         1,
                         0};
     constexpr std::uint32_t kThreads = kernels::kP256CudaThreads;
-    gpu_.run("unknown", "p256_cuda_bases", kSignatures, kernels::p256_cuda_blocks(kSignatures, kThreads),
-             kThreads, &work);
+    gpu_.run("unknown", "p256_cuda_bases", kSignatures,
+             kernels::p256_cuda_blocks(kSignatures, kThreads), kThreads, &work);
     for (work.phase = 0; work.phase < kBits; ++work.phase) {
       const std::uint32_t blocks =
           kernels::p256_cuda_blocks(kernels::p256_cuda_additions(work),
@@ -133,11 +133,13 @@ class Jobs {
                               key_bits,
                               lanes};
     const std::uint32_t each = scalars == "p256_cuda_scalars" ? kernels::kP256CudaScalarsEach : 1;
-    gpu_.run(job, scalars, kSignatures, kernels::p256_cuda_blocks(kSignatures, kernels::kP256CudaThreads * each),
+    gpu_.run(job, scalars, kSignatures,
+             kernels::p256_cuda_blocks(kSignatures, kernels::kP256CudaThreads * each),
              kernels::kP256CudaThreads, &batch);
     constexpr std::uint32_t kThreads = kernels::kP256CudaVerifyThreads;
     const std::uint64_t threads = std::uint64_t{kSignatures} * std::max(1U, lanes);
-    gpu_.run(job, kernel, kSignatures, kernels::p256_cuda_blocks(threads, kThreads), kThreads, &batch);
+    gpu_.run(job, kernel, kSignatures, kernels::p256_cuda_blocks(threads, kThreads), kThreads,
+             &batch);
     const std::vector<std::uint8_t> verdicts = gpu_.download(batch.verdicts, kSignatures);
     for (std::uint32_t i = 0; i < kSignatures; ++i) {
       if ((verdicts[i] == 1) != cases_[i % cases_.size()].valid) {

@@ -181,8 +181,7 @@ __global__ void __launch_bounds__(kThreads) blake3_cuda_chunks(Blake3CudaMessage
   const uint64_t chunks = chunk_count(message);
   if (chunk >= chunks) return;
   const uint64_t from = chunk * kBlake3ChunkBytes;
-  uint32_t left =
-      static_cast<uint32_t>(min(message.bytes - from, uint64_t{kBlake3ChunkBytes}));
+  uint32_t left = static_cast<uint32_t>(min(message.bytes - from, uint64_t{kBlake3ChunkBytes}));
   MessageReader<0> reader(messages.bytes, message, from, left);
   Blake3 blake{Multiplier(messages.one)};
   uint32_t flags = kBlake3ChunkStart;

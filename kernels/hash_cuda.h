@@ -48,7 +48,7 @@ constexpr uint32_t kHashCudaNoPrefix = 256;
 
 // digests[i] = H(bytes[offsets[i], offsets[i + 1])), or of `prefix` and those. A thread each.
 struct HashCudaMessages {
-  const uint8_t* bytes;     // 4-byte aligned; read in whole aligned words that hold a message's byte
+  const uint8_t* bytes;  // 4-byte aligned; read in whole aligned words that hold a message's byte
   const uint64_t* offsets;  // count + 1, which never decrease
   uint32_t* digests;
   uint32_t count;
@@ -56,8 +56,8 @@ struct HashCudaMessages {
   uint32_t one = 1;
 };
 
-// BLAKE3 hashes chunks of 1,024 bytes, a thread each, then pairs of chaining values. Of message i
-// the first is at place offsets[i] / 1024 + i.
+// BLAKE3 hashes chunks of 1,024 bytes, a thread each, then pairs of chaining values. Message i's
+// first is at place offsets[i] / 1024 + i: none meets another's, and the prefix has room.
 struct Blake3CudaMessages {
   HashCudaMessages messages;
   uint32_t* values;  // scratch: 32 bytes a place, 16-byte aligned
@@ -65,11 +65,11 @@ struct Blake3CudaMessages {
   uint32_t level;    // of blake3_cuda_parents: 1, 2, ...
 };
 constexpr uint32_t kBlake3ChunkBytes = 1024;
-// Threads of a launch: the places of all messages together; of blake3_cuda_parents too.
+// Of offsets[count] bytes; a thread each, in both kernels.
 constexpr uint64_t blake3_cuda_places(uint64_t bytes, uint64_t count) {
   return bytes / kBlake3ChunkBytes + count;
 }
-// Of pairs over the chunks of a message, whose prefix is counted among its bytes.
+// Levels of pairs over the chunks of a message, whose prefix is counted among its bytes.
 constexpr uint32_t blake3_cuda_levels(uint64_t bytes) {
   uint32_t levels = 0;
   while (uint64_t{kBlake3ChunkBytes} << levels < bytes) ++levels;

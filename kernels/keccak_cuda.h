@@ -2,7 +2,7 @@
 //
 // Keccak-256 (The Keccak reference, version 3.0, §1) by a thread of a GPU, a round at a time. There
 // is nothing but logic and rotations, which are too many for the ALU: the multiplier does those
-// of ρ.
+// of ρ but for two, and then both are as long at it.
 #pragma once
 
 #include "kernels/words_cuda.h"
@@ -58,10 +58,9 @@ class Keccak256 {
   }
 
  private:
-  static __device__ uint64_t rotate(uint64_t x, unsigned n) {
+  static __device__ uint64_t rotate_on_multiplier(uint64_t x, unsigned n) {
     const uint32_t low = static_cast<uint32_t>(n < 32 ? x : x >> 32);
     const uint32_t high = static_cast<uint32_t>(n < 32 ? x >> 32 : x);
-    if (n % 32 == 0) return uint64_t{high} << 32 | low;
     return uint64_t{Multiplier::funnel_left(low, high, n % 32)} << 32 |
            Multiplier::funnel_left(high, low, n % 32);
   }
@@ -80,8 +79,11 @@ class Keccak256 {
     COLOPHON_UNROLL
     for (int i = 0; i < 25; ++i) {
       const int x = i % 5, y = i / 5;
-      b[y + 5 * ((2 * x + 3 * y) % 5)] =
-          rotate((lane_[i] ^ c[(x + 4) % 5]) ^ turned[(x + 1) % 5], kRho[i]);
+      const unsigned n = kRho[i];
+      const uint64_t lane = (lane_[i] ^ c[(x + 4) % 5]) ^ turned[(x + 1) % 5];
+      b[y + 5 * ((2 * x + 3 * y) % 5)] = i == 0  ? lane
+                                         : i < 3 ? lane << n | lane >> (64 - n)
+                                                 : rotate_on_multiplier(lane, n);
     }
     COLOPHON_UNROLL
     for (int i = 0; i < 25; ++i) {

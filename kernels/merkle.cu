@@ -30,8 +30,7 @@ __device__ uint32_t last_word(uint32_t before) {
   return (kForm == Form::kMemory ? before & 0xff000000 : before << 24) | 0x00800000;
 }
 template <Form kForm, int kWords>
-__device__ void shift_message(uint32_t prefix, const uint32_t (&words)[kWords],
-                              uint32_t (&w)[16]) {
+__device__ void shift_message(uint32_t prefix, const uint32_t (&words)[kWords], uint32_t (&w)[16]) {
   w[0] = shifted_word<kForm>(prefix_word<kForm>(prefix), words[0]);
   COLOPHON_UNROLL
   for (int i = 1; i < kWords; ++i) w[i] = shifted_word<kForm>(words[i - 1], words[i]);

@@ -32,13 +32,17 @@ class MessageReader {
                            uint64_t bytes)
       : left_(static_cast<int64_t>(bytes)),
         prefix_(from == 0 && message.prefix_bytes != 0 ? message.prefix : kNone) {
-    const uint64_t at = message.begin + from - message.prefix_bytes;  // may be -1
-    const uint64_t first = static_cast<int64_t>(at) >> 2;
-    const uint64_t end = message.end > message.begin ? (message.end + 3) / 4 : 0;
-    shift_ = 8 * (static_cast<uint32_t>(at) & 3);
+    // With a prefix the buffer's byte before the message stands for it, which may be in a word that
+    // holds none of the message's, or be that before the buffer.
+    const int64_t at = static_cast<int64_t>(message.begin + from) - message.prefix_bytes;
+    const int64_t first = at >> 2;
+    const int64_t begin = static_cast<int64_t>(message.begin >> 2);
+    const int64_t end =
+        message.begin < message.end ? static_cast<int64_t>((message.end + 3) >> 2) : first;
+    shift_ = 8 * static_cast<uint32_t>(at & 3);
     words_ = reinterpret_cast<const uint32_t*>(buffer) + first;
-    words_left_ = static_cast<int64_t>(end - first);
-    held_ = words_left_ > 0 && first >= message.begin / 4 && first < end ? words_[0] : 0;
+    words_left_ = end - first;
+    held_ = first >= begin && first < end ? words_[0] : 0;
   }
 
   // The next words, bytes in their order in memory.
@@ -74,7 +78,7 @@ class MessageReader {
 
   int64_t left_;  // below 0 once it is padded
   const uint32_t* words_;
-  int64_t words_left_;  // of the buffer, `held_` among them
+  int64_t words_left_;  // that hold bytes of the message, `held_` among them
   uint32_t held_;
   uint32_t shift_;
   uint32_t prefix_;

@@ -18,13 +18,14 @@ struct Sha256Words {
 };
 // §4.2.2.
 constexpr Sha256Words kSha256RoundConstants = {
-    {0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-     0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-     0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-     0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    {0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4,
+     0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe,
+     0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f,
+     0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7,
+     0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc,
+     0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b,
+     0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116,
+     0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
      0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
      0xc67178f2}};
 __constant__ Sha256Words sha256_round_constants = kSha256RoundConstants;
@@ -36,7 +37,8 @@ struct Sha256Schedule {
   uint32_t sum[64];    // of that and the round constant
 };
 
-COLOPHON_HOST_DEVICE constexpr uint32_t sha256_sigma(uint32_t x, unsigned a, unsigned b, unsigned shift) {
+COLOPHON_HOST_DEVICE constexpr uint32_t sha256_sigma(uint32_t x, unsigned a, unsigned b,
+                                                     unsigned shift) {
   return rotate_left(x, 32 - a) ^ rotate_left(x, 32 - b) ^ x >> shift;
 }
 
@@ -48,8 +50,7 @@ COLOPHON_HOST_DEVICE constexpr Sha256Schedule sha256_schedule(int from, uint32_t
   if (bytes % 4 == 0 && from < 16) out.value[from] = 0x80000000;
   if (from < 16) out.value[15] = 8 * bytes;
   for (int t = 16; t < 64; ++t) {
-    out.known[t] =
-        out.known[t - 2] && out.known[t - 7] && out.known[t - 15] && out.known[t - 16];
+    out.known[t] = out.known[t - 2] && out.known[t - 7] && out.known[t - 15] && out.known[t - 16];
     if (out.known[t]) {
       out.value[t] = sha256_sigma(out.value[t - 2], 17, 19, 10) + out.value[t - 7] +
                      sha256_sigma(out.value[t - 15], 7, 18, 3) + out.value[t - 16];
@@ -130,7 +131,7 @@ class Sha256 {
     add_up(s);
   }
 
-  // The same by a loop over 16 rounds, the first 16 apart with what is known.
+  // The same by a loop over 16 rounds, the first 32 apart with what is known.
   template <class Block, bool kIsFirst>
   __device__ void compress_rolled(uint32_t (&w)[16]) {
     constexpr Sha256Schedule kSchedule = sha256_schedule(Block::kKnownFrom, Block::kBytes);
@@ -138,19 +139,17 @@ class Sha256 {
     uint32_t s[8];
     copy(hash_, s);
 #pragma unroll
-    for (int t = 0; t < 16; ++t) round<kIsFirst>(kSchedule, t, w, s);
-#pragma unroll
-    for (int t = 16; t < 32; ++t) extend<Block::kOnMultiplier>(kSchedule, t, w);
+    for (int t = 0; t < 32; ++t) {
+      if (t >= 16) extend<Block::kOnMultiplier>(kSchedule, t, w);
+      round<kIsFirst>(kSchedule, t, w, s);
+    }
 #pragma unroll 1
-    for (int first = 16; first < 64; first += 16) {
+    for (int first = 32; first < 64; first += 16) {
 #pragma unroll
       for (int t = 0; t < 16; ++t) {
+        extend<Block::kOnMultiplier>(kNothing, 16 + t, w);
         const uint32_t k = sha256_round_constants.word[first + t];
         step(multiplier_.add(multiplier_.add(s[(7 - t) & 7], k), w[t]), t, s);
-      }
-      if (first < 48) {
-#pragma unroll
-        for (int t = 0; t < 16; ++t) extend<Block::kOnMultiplier>(kNothing, 16 + t, w);
       }
     }
     add_up(s);
@@ -192,7 +191,8 @@ class Sha256 {
     };
     const auto add_sigma = [&](int of, int i, unsigned a, unsigned b, unsigned shift) {
       const uint32_t x = word(of);
-      if (!known(of)) add(rotate(i, x, a) ^ rotate(i + 1, x, b) ^ Multiplier::shift_right(x, shift));
+      if (!known(of))
+        add(rotate(i, x, a) ^ rotate(i + 1, x, b) ^ Multiplier::shift_right(x, shift));
       if (known(of) && !is_zero(of)) add(sha256_sigma(x, a, b, shift));
     };
     add_sigma(t - 15, 0, 7, 18, 3);

@@ -67,9 +67,8 @@ class Sha512 {
   static constexpr bool kHasPaddingBlock = true;
 
   __device__ explicit Sha512(Multiplier multiplier) : multiplier_(multiplier) {
-    constexpr uint64_t kInitial[8] = {0x6a09e667f3bcc908, 0xbb67ae8584caa73b,
-                                      0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1,
-                                      0x510e527fade682d1, 0x9b05688c2b3e6c1f,
+    constexpr uint64_t kInitial[8] = {0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b,
+                                      0xa54ff53a5f1d36f1, 0x510e527fade682d1, 0x9b05688c2b3e6c1f,
                                       0x1f83d9abfb41bd6b, 0x5be0cd19137e2179};  // §5.3.5
     copy(kInitial, hash_);
   }

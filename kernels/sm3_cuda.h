@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // SM3 (GB/T 32905-2016, §5) by a thread of a GPU, 16 rounds at a time. The multiplier does the
-// additions and one rotation of six.
+// additions and two rotations of nine.
 #pragma once
 
 #include "kernels/words_cuda.h"
@@ -23,10 +23,11 @@ constexpr Sm3Words sm3_round_constants_of() {
 }
 __constant__ Sm3Words sm3_round_constants = sm3_round_constants_of();
 
-COLOPHON_HOST_DEVICE constexpr uint32_t sm3_extended(uint32_t w16, uint32_t w13, uint32_t w9,
-                                                     uint32_t w6, uint32_t w3) {
+// W_j from those before; of W_(j-13) its rotation by 7.
+COLOPHON_HOST_DEVICE constexpr uint32_t sm3_extended(uint32_t w16, uint32_t w13_rotated,
+                                                     uint32_t w9, uint32_t w6, uint32_t w3) {
   const uint32_t x = w16 ^ w9 ^ rotate_left(w3, 15);
-  return (x ^ rotate_left(x, 15) ^ rotate_left(x, 23)) ^ rotate_left(w13, 7) ^ w6;
+  return (x ^ rotate_left(x, 15) ^ rotate_left(x, 23)) ^ w13_rotated ^ w6;
 }
 
 // W of the block that only ends a message of one whole block.
@@ -35,8 +36,8 @@ constexpr Sm3Words sm3_padding_words() {
   w.word[0] = 0x80000000;
   w.word[15] = 512;
   for (int j = 16; j < 68; ++j) {
-    w.word[j] = sm3_extended(w.word[j - 16], w.word[j - 13], w.word[j - 9], w.word[j - 6],
-                             w.word[j - 3]);
+    w.word[j] = sm3_extended(w.word[j - 16], rotate_left(w.word[j - 13], 7), w.word[j - 9],
+                             w.word[j - 6], w.word[j - 3]);
   }
   return w;
 }
@@ -125,7 +126,8 @@ class Sm3 {
   __device__ void round(int first, int j, uint32_t (&w)[16], uint32_t (&s)[8]) const {
     const auto word = [&](int i) -> uint32_t& { return w[(j + i) % 16]; };
     if (!kIsFirst || j >= 12) {
-      word(4) = sm3_extended(word(4), word(7), word(11), word(14), word(1));
+      word(4) = sm3_extended(word(4), Multiplier::rotate_right(word(7), 32 - 7), word(11), word(14),
+                             word(1));
     }
     step<kIsFirst>(sm3_round_constants.word[first + j], word(0), word(0) ^ word(4), j, s);
   }
@@ -133,7 +135,9 @@ class Sm3 {
   // Round j mod 16. The letters A to H: new ones take the places of D and H.
   template <bool kIsFirst>
   __device__ void step(uint32_t t, uint32_t w, uint32_t w_xor, int j, uint32_t (&s)[8]) const {
-    const auto at = [&](int i) -> uint32_t& { return s[i / 4 * 4 + (i - j) % 4 + ((i - j) % 4 < 0 ? 4 : 0)]; };
+    const auto at = [&](int i) -> uint32_t& {
+      return s[i / 4 * 4 + (i - j) % 4 + ((i - j) % 4 < 0 ? 4 : 0)];
+    };
     const uint32_t a = at(0), b = at(1), c = at(2), e = at(4), f = at(5), g = at(6);
     const uint32_t a12 = rotate_left(a, 12);
     const uint32_t ss1 = rotate_left(multiplier_.add(multiplier_.add(e, t), a12), 7);

@@ -22,8 +22,8 @@ inline std::string openssl_hash(const char* name, const std::string& message) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
   const EVP_MD* const md = EVP_get_digestbyname(name);
-  if (md == nullptr || EVP_Digest(message.data(), message.size(), digest.data(), &size, md,
-                                  nullptr) != 1) {
+  if (md == nullptr ||
+      EVP_Digest(message.data(), message.size(), digest.data(), &size, md, nullptr) != 1) {
     throw std::runtime_error(std::string("OpenSSL has no ") + name);
   }
   return {digest.begin(), digest.begin() + size};

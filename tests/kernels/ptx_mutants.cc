@@ -186,7 +186,10 @@ PtxMutants::PtxMutants(std::string ptx) : ptx_(std::move(ptx)) {
   while (at != std::string::npos) {
     Kernel kernel;
     kernel.begin = at;
-    kernel.end = std::min(ptx_.find(kEntry, at + 1), ptx_.size());
+    const std::size_t next = std::min(ptx_.find(kEntry, at + 1), ptx_.size());
+    kernel.end = std::min(ptx_.find("\n}\n", at), next);
+    if (kernel.end < next) kernel.end += 3;
+    outside_ += ptx_.substr(kernel.end, next - kernel.end);
     // The last name of a mangled one: _ZN8colophon7kernels17p256_cuda_scalarsE…
     std::string_view name = std::string_view(ptx_).substr(at + kEntry.size());
     name = name.substr(0, name.find('('));
@@ -204,7 +207,7 @@ PtxMutants::PtxMutants(std::string ptx) : ptx_(std::move(ptx)) {
                                                   ptx_.begin() + static_cast<long>(at), '\n'));
     counted = at;
     read_statements(kernel, line);
-    at = kernel.end < ptx_.size() ? kernel.end : std::string::npos;
+    at = next < ptx_.size() ? next : std::string::npos;
     kernels_.push_back(std::move(kernel));
   }
 }
@@ -275,7 +278,7 @@ std::string PtxMutants::text(const Mutant& mutant) const {
                                    [&](const Kernel& one) { return one.name == mutant.kernel; });
   const std::uint64_t end = mutant.end + (mutant.after.empty() ? 1 : 0);  // the semicolon
   return ptx_.substr(0, header_end_) + ptx_.substr(kernel->begin, mutant.begin - kernel->begin) +
-         mutant.after + ptx_.substr(end, kernel->end - end);
+         mutant.after + ptx_.substr(end, kernel->end - end) + outside_;
 }
 
 Mutant PtxMutants::first(std::string_view kernel, std::string_view opcode) const {
@@ -402,6 +405,7 @@ std::vector<Mutant> PtxMutants::draw(std::uint64_t seed,
       all += sites[i].size();
       kernels_with += sites[i].empty() ? 0 : 1;
     }
+    if (all == 0) continue;
     // One each, the others in proportion; what rounding leaves over goes to the first.
     std::size_t left = std::min(count[k], all);
     std::vector<std::size_t> share(kernels_.size());

@@ -50,7 +50,7 @@ class PtxMutants {
   // be changed so, none left out that has any.
   [[nodiscard]] std::vector<Mutant> draw(std::uint64_t seed,
                                          const std::array<std::size_t, kMutantKinds>& count) const;
-  // A module of the mutant's kernel alone.
+  // A module of the mutant's kernel alone, with the functions that any calls.
   [[nodiscard]] std::string text(const Mutant& mutant) const;
   // One made by hand: the kernel's first statement of that opcode, nothing changed yet.
   [[nodiscard]] Mutant first(std::string_view kernel, std::string_view opcode) const;
@@ -84,6 +84,7 @@ class PtxMutants {
 
   std::string ptx_;
   std::uint64_t header_end_ = 0;
+  std::string outside_;  // of kernels, after the header
   std::vector<Kernel> kernels_;
 };
 
