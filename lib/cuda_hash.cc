@@ -52,9 +52,10 @@ std::size_t run_pieces(CudaSession& session, std::size_t count, const Start& sta
       }
       if (i < count && !start(*slot, i)) return landed;
     }
-    for (CudaSlot* const slot : slots) {
-      if (slot != nullptr) session.give_back(slot);
-    }
+    // The last taken first: a slot's graphs are its own, and so its next work is what it had
+    // before.
+    if (slots[1] != nullptr) session.give_back(slots[1]);
+    session.give_back(slots[0]);
   } catch (const std::exception&) {
     (void)session.fail(make_error(ErrorCode::kInternal, "out of memory", "backend"));
   }
@@ -264,12 +265,15 @@ class MessagesRun {
       if (i != 0) longest = std::max(longest, offsets[i] - offsets[i - 1]);
     }
     if (bytes != 0) std::memcpy(slot.work() + at.bytes, messages_.bytes.data() + begin, bytes);
+    // The kernels read whole words.
+    const std::size_t padding = round_up(bytes, sizeof(std::uint32_t)) - bytes;
+    std::memset(slot.work() + at.bytes + bytes, 0, padding);
     const std::uint32_t prefix = form_.prefix == HashForm::kNoPrefix
                                      ? kernels::kHashCudaNoPrefix
                                      : static_cast<std::uint32_t>(form_.prefix);
     const std::uint64_t prefixes = form_.prefix == HashForm::kNoPrefix ? 0 : 1;
     return slot
-        .start_work(at.bytes + bytes, at.digests, count * each_,
+        .start_work(at.bytes + bytes + padding, at.digests, count * each_,
                     [&](std::uint8_t* device, cudaStream_t stream) {
                       const HashCudaMessages messages{
                           device + at.bytes, reinterpret_cast<const std::uint64_t*>(device),

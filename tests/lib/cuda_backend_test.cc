@@ -351,12 +351,31 @@ TEST(CudaBackend, EveryKernelRuns) {
   const Gpu gpu(options);
   EXPECT_TRUE(gpu.work());
   EXPECT_TRUE(gpu.verify(2'000, true));
+  for (const HashAlgorithm algorithm :
+       {HashAlgorithm::kSha256, HashAlgorithm::kSha512, HashAlgorithm::kSm3, HashAlgorithm::kBlake3,
+        HashAlgorithm::kKeccak256}) {
+    const std::size_t each = digest_bytes(algorithm);
+    for (const std::size_t length : {each, 2 * each, std::size_t{1'500}}) {
+      Column messages;
+      for (std::size_t i = 0; i < 50; ++i) messages.add(Bytes(length, 3));
+      for (const int prefix : {HashForm::kNoPrefix, 0}) {
+        const HashForm form = {algorithm, prefix};
+        Bytes digests(50 * each);
+        Bytes expected(50 * each);
+        ASSERT_TRUE(gpu.backend().hash(form, messages.slices(), digests.data()).ok());
+        ASSERT_TRUE(openssl_backend().hash(form, messages.slices(), expected.data()).ok());
+        EXPECT_EQ(digests, expected) << hash_name(algorithm) << ' ' << length << ' ' << prefix;
+      }
+    }
+  }
   std::set<std::string> run;
   for (const auto& kernel : gpu_emulator::kernel_statistics()) {
     if (kernel.launches != 0) run.insert(kernel.kernel);
     EXPECT_EQ(kernel.faults, 0U) << kernel.kernel;
   }
-  EXPECT_EQ(run.size(), 8U);
+  // Eight for signatures; pairs and nodes of five algorithms, SHA-256's leaves, messages of four
+  // and BLAKE3's two, tiles.
+  EXPECT_EQ(run.size(), 8U + 10 + 1 + 4 + 2 + 1);
 }
 
 TEST(CudaBackend, BothShapesAndAnyOrderOfWarpsGiveTheSame) {
