@@ -222,10 +222,11 @@ inline RightProofs right_proofs() {
   const Digest root = must(merkle_root(backend(), leaves));
   const Digest old_root = must(merkle_root(backend(), std::span(leaves).first(3)));
   const MerkleTree tree = must(MerkleTree::build(backend(), leaves));
-  cli::InclusionProofFile inclusion{HashAlgorithm::kSha256, 4, 6, {4}, {}, root};
-  inclusion.proof = must(merkle_prove_inclusion(backend(), tree.nodes(), 4, 6));
-  cli::ConsistencyProofFile consistency{HashAlgorithm::kSha256, 3, 6, old_root, root, {}};
-  consistency.proof = must(merkle_prove_consistency(backend(), tree.nodes(), 3, 6));
+  cli::InclusionProofFile inclusion{HashAlgorithm::kSha256, 4, 6, {4}, {}, cli::bytes_of(root)};
+  inclusion.proof = cli::bytes_of(must(merkle_prove_inclusion(backend(), tree.nodes(), 4, 6)));
+  cli::ConsistencyProofFile consistency{HashAlgorithm::kSha256, 3, 6, cli::bytes_of(old_root),
+                                        cli::bytes_of(root),    {}};
+  consistency.proof = cli::bytes_of(must(merkle_prove_consistency(backend(), tree.nodes(), 3, 6)));
   return {cli::write_inclusion_proof(inclusion), cli::write_consistency_proof(consistency)};
 }
 
