@@ -13,9 +13,7 @@ constexpr uint32_t kBlake3BlockBytes = 64;
 
 class Blake3 {
  public:
-  __device__ explicit Blake3(Multiplier multiplier) : multiplier_(multiplier) { begin(); }
-
-  __device__ void begin() {
+  __device__ explicit Blake3(Multiplier multiplier) : multiplier_(multiplier) {
     constexpr uint32_t kKey[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                   0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     COLOPHON_UNROLL

@@ -67,23 +67,20 @@ struct Sha256AnyBlock {  // nothing
   static constexpr uint32_t kBytes = 0;
   static constexpr int kOnMultiplier = 3;
 };
-struct Sha256Of64 : Sha256AnyBlock {  // the block before the next has a schedule for both
+struct Sha256Of64 : Sha256AnyBlock {  // likewise, but the block after it has no schedule
   static constexpr int kOnMultiplier = 7;
 };
-struct Sha256EndOf64 {  // nothing but padding
+struct Sha256EndOf64 : Sha256AnyBlock {  // nothing but padding
   static constexpr int kKnownFrom = 0;
   static constexpr uint32_t kBytes = 64;
-  static constexpr int kOnMultiplier = 3;
 };
-struct Sha256EndOf65 {  // a byte
+struct Sha256EndOf65 : Sha256AnyBlock {  // a byte
   static constexpr int kKnownFrom = 1;
   static constexpr uint32_t kBytes = 65;
-  static constexpr int kOnMultiplier = 3;
 };
-struct Sha256Of33 {  // 33 bytes
+struct Sha256Of33 : Sha256AnyBlock {  // 33 bytes
   static constexpr int kKnownFrom = 9;
   static constexpr uint32_t kBytes = 33;
-  static constexpr int kOnMultiplier = 3;
 };
 
 class Sha256 {
@@ -125,7 +122,7 @@ class Sha256 {
     copy(hash_, s);
 #pragma unroll
     for (int t = 0; t < 64; ++t) {
-      if (t >= 16 && !kSchedule.known[t]) extend<Block::kOnMultiplier>(kSchedule, t, w);
+      if (t >= 16) extend<Block::kOnMultiplier>(kSchedule, t, w);
       round<kIsFirst>(kSchedule, t, w, s);
     }
     add_up(s);

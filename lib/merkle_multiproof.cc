@@ -21,10 +21,9 @@ Result<void> check_set(std::uint64_t size, std::span<const std::uint64_t> indice
   return merkle::check_leaf_in_tree(indices.back(), size);
 }
 
-// How the nodes of one level that are known become those of the next.
+// The nodes of a level whose hashes are known or can be computed, from the proved leaves up.
 class Level {
  public:
-  // Of the leaves `known`, which become the level's nodes that are known as climb() is called.
   Level(std::span<const std::uint64_t> leaves, std::uint64_t size)
       : known_(leaves.begin(), leaves.end()), size_(size) {}
 

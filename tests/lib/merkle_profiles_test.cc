@@ -165,6 +165,19 @@ TEST(MerkleProfiles, ALeafThatCouldBeANodeIsRefused) {
   });
 }
 
+// The other side of it: a node's hash as that of a leaf leads to the root in fewer steps than the
+// tree's size says.
+TEST(MerkleProfiles, ANodeIsNoLeaf) {
+  for_each_tree([&](const MerkleHasher& hasher, auto digest) {
+    using D = decltype(digest);
+    ReferenceTree<D> reference(hasher, 4);
+    const std::vector<D> proof = {reference.hash_of(2, 4)};
+    EXPECT_TRUE(fails_with(
+        merkle_verify_inclusion<D>(hasher, reference.hash_of(0, 2), 0, 4, proof, reference.root(4)),
+        ErrorCode::kInvalidArgument, "proof"));
+  });
+}
+
 // --- Bitcoin
 
 MerkleHasher bitcoin(unsigned threads = 1) {

@@ -176,7 +176,7 @@ void for_each_wrong(const std::vector<D>& hashes, const D& stray, const Check& c
   }
 }
 
-// As a failure of its own shows what the error was instead.
+// Where it is not this error, the failure says what it was instead.
 template <class T>
 ::testing::AssertionResult fails_with(const Result<T>& result, ErrorCode code,
                                       std::string_view field) {
