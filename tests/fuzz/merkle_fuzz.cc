@@ -349,7 +349,8 @@ void check(FuzzInput& input) {
   static const fuzz::RightProofs right = fuzz::right_proofs();
   switch (input.choice(5)) {
     case 0:
-      check_inclusion_file(fuzz::choose_text(input, {right.inclusion}, ','));
+      check_inclusion_file(
+          fuzz::choose_text(input, {right.inclusion, right.inclusion_sha512}, ','));
       break;
     case 1:
       check_consistency_file(fuzz::choose_text(input, {right.consistency}, ','));

@@ -209,6 +209,7 @@ inline std::vector<std::string> right_signature_lines() {
 struct RightProofs {
   std::string inclusion;
   std::string consistency;
+  std::string inclusion_sha512;
 };
 
 inline RightProofs right_proofs() {
@@ -227,7 +228,10 @@ inline RightProofs right_proofs() {
   cli::ConsistencyProofFile consistency{HashAlgorithm::kSha256, 3, 6, cli::bytes_of(old_root),
                                         cli::bytes_of(root),    {}};
   consistency.proof = cli::bytes_of(must(merkle_prove_consistency(backend(), tree.nodes(), 3, 6)));
-  return {cli::write_inclusion_proof(inclusion), cli::write_consistency_proof(consistency)};
+  const cli::InclusionProofFile inclusion_sha512{
+      HashAlgorithm::kSha512, 1, 2, {4}, cli::bytes_of(Digest64{1}), cli::bytes_of(Digest64{2})};
+  return {cli::write_inclusion_proof(inclusion), cli::write_consistency_proof(consistency),
+          cli::write_inclusion_proof(inclusion_sha512)};
 }
 
 inline std::vector<std::string> right_uris() {
