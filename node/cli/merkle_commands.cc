@@ -11,6 +11,7 @@
 
 #include "colophon/backend.hpp"
 #include "colophon/merkle.hpp"
+#include "colophon/verifier.hpp"
 #include "node/cli/check_list.h"
 #include "node/cli/command.h"
 #include "node/cli/file_hash.h"
@@ -25,20 +26,21 @@
 namespace colophon::cli {
 namespace {
 
-// 2^24 leaves: their hashes take 512 MiB, a whole tree twice that.
+// 2^24 leaves: their hashes take 512 MiB, or 1 GiB if of 64 bytes, a whole tree twice that.
 constexpr std::uint64_t kLeavesMax = std::uint64_t{1} << 24;
 
 // Leaves hashed at a time.
 constexpr std::size_t kChunkLeavesMax = 4096;
 constexpr std::size_t kLeafChunkBytesMax = std::size_t{4} << 20;
 
-// What hashes leaves and nodes. check_tree_hash() says which algorithms trees may have; where it
-// allows more than SHA-256, this is where they are made.
-using TreeHasher = Backend;
+Result<MerkleHasher> tree_hasher(const Backend& backend, HashAlgorithm algorithm) {
+  return MerkleHasher::create(backend, TreeProfile::kRfc9162, algorithm, hardware_threads());
+}
 
-Result<TreeHasher> tree_hasher(const Backend& backend, HashAlgorithm algorithm) {
-  COLOPHON_TRY(check_tree_hash(algorithm));
-  return backend;
+// Digests have 32 bytes or 64, so what handles them is a template over their type: this chooses.
+template <class Function>
+Function* by_digest(HashAlgorithm algorithm, Function* of_digest, Function* of_digest64) {
+  return digest_bytes(algorithm) == sizeof(Digest64) ? of_digest64 : of_digest;
 }
 
 struct MerkleOptions {
@@ -53,16 +55,18 @@ struct MerkleOptions {
   bool json = false;
 };
 
+template <class D>
 struct Leaves {
-  std::vector<Digest> hashes;
+  std::vector<D> hashes;
   std::optional<std::uint64_t> wanted;    // which leaf is asked for
   std::vector<std::uint8_t> wanted_leaf;  // its bytes
 };
 
 // Takes leaf after leaf and hashes them chunk by chunk.
+template <class D>
 class LeafHasher {
  public:
-  LeafHasher(const TreeHasher& hasher, std::optional<std::uint64_t> wanted) : hasher_(hasher) {
+  LeafHasher(const MerkleHasher& hasher, std::optional<std::uint64_t> wanted) : hasher_(hasher) {
     leaves_.wanted = wanted;
   }
 
@@ -80,7 +84,7 @@ class LeafHasher {
     return {};
   }
 
-  [[nodiscard]] Result<Leaves> finish() {
+  [[nodiscard]] Result<Leaves<D>> finish() {
     COLOPHON_TRY(flush());
     return std::move(leaves_);
   }
@@ -89,23 +93,24 @@ class LeafHasher {
   [[nodiscard]] Result<void> flush() {
     const std::size_t hashed = leaves_.hashes.size();
     leaves_.hashes.resize(hashed + offsets_.size() - 1);
-    COLOPHON_TRY(merkle_leaf_hashes(hasher_, Slices{bytes_, offsets_},
-                                    std::span(leaves_.hashes).subspan(hashed)));
+    COLOPHON_TRY(merkle_leaf_hashes<D>(hasher_, Slices{bytes_, offsets_},
+                                       std::span(leaves_.hashes).subspan(hashed)));
     bytes_.clear();
     offsets_.assign(1, 0);
     return {};
   }
 
-  const TreeHasher& hasher_;
-  Leaves leaves_;
+  const MerkleHasher& hasher_;
+  Leaves<D> leaves_;
   std::vector<std::uint8_t> bytes_;
   std::vector<std::uint64_t> offsets_ = {0};
 };
 
 // Leaves in lines of hex.
-Result<Leaves> read_leaf_lines(const TreeHasher& hasher, const MerkleOptions& options) {
+template <class D>
+Result<Leaves<D>> read_leaf_lines(const MerkleHasher& hasher, const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(LineReader reader, LineReader::open(options.file, 2 * kLeafBytesMax));
-  LeafHasher leaves(hasher, options.index);
+  LeafHasher<D> leaves(hasher, options.index);
   const auto at_line = [&](Error error) {
     error.message = "line " + std::to_string(leaves.count() + 1) + ": " + error.message;
     error.field = options.file;
@@ -134,8 +139,8 @@ Result<Leaves> read_leaf_lines(const TreeHasher& hasher, const MerkleOptions& op
 }
 
 // A folder's files: each leaf is a file's hash, in the order of the files' paths.
-Result<Leaves> read_leaf_files(const Backend& backend, const TreeHasher& hasher,
-                               const MerkleOptions& options) {
+template <class D>
+Result<Leaves<D>> read_leaf_files(const MerkleHasher& hasher, const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const std::vector<std::string> files,
                       list_folder_files(options.folder, kLeavesMax));
   std::optional<std::uint64_t> wanted = options.index;
@@ -147,32 +152,33 @@ Result<Leaves> read_leaf_files(const Backend& backend, const TreeHasher& hasher,
     }
     wanted = static_cast<std::uint64_t>(found - files.begin());
   }
-  LeafHasher leaves(hasher, wanted);
+  LeafHasher<D> leaves(hasher, wanted);
   ProgressLine progress;
   for (const std::string& file : files) {
     const auto show = [&](std::uint64_t bytes) {
       progress.show(std::to_string(leaves.count()) + " of " + std::to_string(files.size()) +
                     " files, " + std::to_string(bytes >> 20) + " MiB of the next");
     };
-    COLOPHON_TRY_ASSIGN(
-        const FileHash hash,
-        hash_file(backend, options.hash, options.folder + "/" + file, FileKind::kRegular, show));
+    COLOPHON_TRY_ASSIGN(const FileHash hash,
+                        hash_file(hasher.backend(), hasher.algorithm(), options.folder + "/" + file,
+                                  FileKind::kRegular, show));
     COLOPHON_TRY(leaves.add(hash.digest()));
   }
   return leaves.finish();
 }
 
-Result<Leaves> read_leaves(const Backend& backend, const TreeHasher& hasher,
-                           const MerkleOptions& options) {
-  if (options.folder.empty()) return read_leaf_lines(hasher, options);
-  return read_leaf_files(backend, hasher, options);
+template <class D>
+Result<Leaves<D>> read_leaves(const MerkleHasher& hasher, const MerkleOptions& options) {
+  if (options.folder.empty()) return read_leaf_lines<D>(hasher, options);
+  return read_leaf_files<D>(hasher, options);
 }
 
+template <class D>
 Result<int> print_root(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
-  COLOPHON_TRY_ASSIGN(const TreeHasher hasher, tree_hasher(backend, options.hash));
-  COLOPHON_TRY_ASSIGN(const Leaves leaves, read_leaves(backend, hasher, options));
-  COLOPHON_TRY_ASSIGN(const Digest root, merkle_root(hasher, leaves.hashes));
+  COLOPHON_TRY_ASSIGN(const MerkleHasher hasher, tree_hasher(backend, options.hash));
+  COLOPHON_TRY_ASSIGN(const Leaves<D> leaves, read_leaves<D>(hasher, options));
+  COLOPHON_TRY_ASSIGN(const D root, merkle_root<D>(hasher, leaves.hashes));
   if (options.json) {
     std::cout << "{\"hash\":\"" << hash_name(options.hash) << "\",\"size\":" << leaves.hashes.size()
               << ",\"root\":\"" << hex_text(root) << "\"}\n";
@@ -182,28 +188,34 @@ Result<int> print_root(const MerkleOptions& options) {
   return kExitOk;
 }
 
+template <class D>
 Result<int> prove_inclusion(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
-  COLOPHON_TRY_ASSIGN(const TreeHasher hasher, tree_hasher(backend, options.hash));
-  COLOPHON_TRY_ASSIGN(Leaves leaves, read_leaves(backend, hasher, options));
-  COLOPHON_TRY_ASSIGN(const MerkleTree tree, MerkleTree::build(hasher, std::move(leaves.hashes)));
+  COLOPHON_TRY_ASSIGN(const MerkleHasher hasher, tree_hasher(backend, options.hash));
+  COLOPHON_TRY_ASSIGN(Leaves<D> leaves, read_leaves<D>(hasher, options));
+  COLOPHON_TRY_ASSIGN(const MerkleTreeOf<D> tree,
+                      MerkleTreeOf<D>::build(hasher, std::move(leaves.hashes)));
   InclusionProofFile file;
   file.hash = options.hash;
   file.index = leaves.wanted.value_or(0);
   file.size = tree.size();
   file.leaf = std::move(leaves.wanted_leaf);
-  COLOPHON_TRY_ASSIGN(file.proof,
-                      merkle_prove_inclusion(hasher, tree.nodes(), file.index, file.size));
-  COLOPHON_TRY_ASSIGN(file.root, merkle_root_from_nodes(hasher, tree.nodes(), file.size));
+  COLOPHON_TRY_ASSIGN(const std::vector<D> proof,
+                      merkle_prove_inclusion<D>(hasher, tree.nodes(), file.index, file.size));
+  COLOPHON_TRY_ASSIGN(const D root, merkle_root_from_nodes<D>(hasher, tree.nodes(), file.size));
+  file.proof = bytes_of(proof);
+  file.root = bytes_of(root);
   std::cout << write_inclusion_proof(file) << '\n';
   return kExitOk;
 }
 
+template <class D>
 Result<int> prove_consistency(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
-  COLOPHON_TRY_ASSIGN(const TreeHasher hasher, tree_hasher(backend, options.hash));
-  COLOPHON_TRY_ASSIGN(Leaves leaves, read_leaves(backend, hasher, options));
-  COLOPHON_TRY_ASSIGN(const MerkleTree tree, MerkleTree::build(hasher, std::move(leaves.hashes)));
+  COLOPHON_TRY_ASSIGN(const MerkleHasher hasher, tree_hasher(backend, options.hash));
+  COLOPHON_TRY_ASSIGN(Leaves<D> leaves, read_leaves<D>(hasher, options));
+  COLOPHON_TRY_ASSIGN(const MerkleTreeOf<D> tree,
+                      MerkleTreeOf<D>::build(hasher, std::move(leaves.hashes)));
   ConsistencyProofFile file;
   file.hash = options.hash;
   file.from = options.from;
@@ -212,10 +224,14 @@ Result<int> prove_consistency(const MerkleOptions& options) {
     return make_error(ErrorCode::kInvalidArgument,
                       "there are only " + std::to_string(tree.size()) + " leaves", "--to");
   }
-  COLOPHON_TRY_ASSIGN(file.proof,
-                      merkle_prove_consistency(hasher, tree.nodes(), file.from, file.to));
-  COLOPHON_TRY_ASSIGN(file.from_root, merkle_root_from_nodes(hasher, tree.nodes(), file.from));
-  COLOPHON_TRY_ASSIGN(file.to_root, merkle_root_from_nodes(hasher, tree.nodes(), file.to));
+  COLOPHON_TRY_ASSIGN(const std::vector<D> proof,
+                      merkle_prove_consistency<D>(hasher, tree.nodes(), file.from, file.to));
+  COLOPHON_TRY_ASSIGN(const D from_root,
+                      merkle_root_from_nodes<D>(hasher, tree.nodes(), file.from));
+  COLOPHON_TRY_ASSIGN(const D to_root, merkle_root_from_nodes<D>(hasher, tree.nodes(), file.to));
+  file.proof = bytes_of(proof);
+  file.from_root = bytes_of(from_root);
+  file.to_root = bytes_of(to_root);
   std::cout << write_consistency_proof(file) << '\n';
   return kExitOk;
 }
@@ -262,12 +278,10 @@ Result<File> read_proof(const MerkleOptions& options, Result<File> (*parse)(std:
   return parse(text);
 }
 
-Result<int> verify_inclusion(const MerkleOptions& options) {
-  COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
-  const auto parsed = read_proof(options, &parse_inclusion_proof);
-  if (!parsed) return answer(parsed.error(), options.json, {});
-  const InclusionProofFile& file = *parsed;
-  COLOPHON_TRY_ASSIGN(const TreeHasher hasher, tree_hasher(backend, file.hash));
+template <class D>
+Result<int> check_inclusion(const Backend& backend, const InclusionProofFile& file,
+                            const MerkleOptions& options) {
+  COLOPHON_TRY_ASSIGN(const MerkleHasher hasher, tree_hasher(backend, file.hash));
   if (options.leaf_file) {
     COLOPHON_TRY_ASSIGN(const FileHash hash,
                         hash_file(backend, file.hash, *options.leaf_file, FileKind::kAny));
@@ -278,28 +292,57 @@ Result<int> verify_inclusion(const MerkleOptions& options) {
     }
   }
   const std::uint64_t offsets[2] = {0, file.leaf.size()};
-  Digest leaf_hash;
-  COLOPHON_TRY(merkle_leaf_hashes(hasher, Slices{file.leaf, offsets}, std::span(&leaf_hash, 1)));
+  D leaf_hash;
+  COLOPHON_TRY(merkle_leaf_hashes<D>(hasher, Slices{file.leaf, offsets}, std::span(&leaf_hash, 1)));
   const std::string leaf = "leaf " + std::to_string(file.index) +
                            (options.leaf_file ? ", the hash of " + *options.leaf_file + "," : "");
-  return answer(
-      merkle_verify_inclusion(hasher, leaf_hash, file.index, file.size, file.proof, file.root),
-      options.json,
-      leaf + " is in the tree of " + std::to_string(file.size) + " leaves with root " +
-          hex_text(file.root));
+  return answer(merkle_verify_inclusion<D>(hasher, leaf_hash, file.index, file.size,
+                                           digests_from<D>(file.proof), digest_from<D>(file.root)),
+                options.json,
+                leaf + " is in the tree of " + std::to_string(file.size) + " leaves with root " +
+                    hex_text(file.root));
 }
 
-Result<int> verify_consistency(const MerkleOptions& options) {
+template <class D>
+Result<int> check_consistency(const Backend& backend, const ConsistencyProofFile& file,
+                              const MerkleOptions& options) {
+  COLOPHON_TRY_ASSIGN(const MerkleHasher hasher, tree_hasher(backend, file.hash));
+  return answer(
+      merkle_verify_consistency<D>(hasher, file.from, file.to, digest_from<D>(file.from_root),
+                                   digest_from<D>(file.to_root), digests_from<D>(file.proof)),
+      options.json,
+      "the tree of " + std::to_string(file.to) + " leaves begins with that of " +
+          std::to_string(file.from));
+}
+
+// --- The commands --------------------------------------------------------------------------------
+
+Result<int> root_command(const MerkleOptions& options) {
+  return by_digest(options.hash, print_root<Digest>, print_root<Digest64>)(options);
+}
+
+Result<int> prove_command(const MerkleOptions& options) {
+  return by_digest(options.hash, prove_inclusion<Digest>, prove_inclusion<Digest64>)(options);
+}
+
+Result<int> consistency_command(const MerkleOptions& options) {
+  return by_digest(options.hash, prove_consistency<Digest>, prove_consistency<Digest64>)(options);
+}
+
+Result<int> verify_command(const MerkleOptions& options) {
   COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
-  const auto parsed = read_proof(options, &parse_consistency_proof);
-  if (!parsed) return answer(parsed.error(), options.json, {});
-  const ConsistencyProofFile& file = *parsed;
-  COLOPHON_TRY_ASSIGN(const TreeHasher hasher, tree_hasher(backend, file.hash));
-  return answer(merkle_verify_consistency(hasher, file.from, file.to, file.from_root, file.to_root,
-                                          file.proof),
-                options.json,
-                "the tree of " + std::to_string(file.to) + " leaves begins with that of " +
-                    std::to_string(file.from));
+  const auto file = read_proof(options, &parse_inclusion_proof);
+  if (!file) return answer(file.error(), options.json, {});
+  return by_digest(file->hash, check_inclusion<Digest>, check_inclusion<Digest64>)(backend, *file,
+                                                                                   options);
+}
+
+Result<int> verify_consistency_command(const MerkleOptions& options) {
+  COLOPHON_TRY_ASSIGN(const Backend backend, Backend::choose());
+  const auto file = read_proof(options, &parse_consistency_proof);
+  if (!file) return answer(file.error(), options.json, {});
+  return by_digest(file->hash, check_consistency<Digest>, check_consistency<Digest64>)(
+      backend, *file, options);
 }
 
 constexpr const char* kLeavesHelp =
@@ -364,12 +407,12 @@ void add_merkle_commands(CLI::App& app, int& exit_code) {
   CLI::App* merkle = app.add_subcommand("merkle", "Merkle trees of RFC 9162");
   merkle->require_subcommand(1);
   CLI::App* root =
-      add(*merkle, "root", "Print the root", options, exit_code, print_root, check_leaves);
+      add(*merkle, "root", "Print the root", options, exit_code, root_command, check_leaves);
   add_leaves_options(*root, *options);
   root->add_flag("--json", options->json, "Print a JSON object");
 
   CLI::App* prove = add(*merkle, "prove", "Print the proof (JSON) that a leaf is in the tree",
-                        options, exit_code, prove_inclusion, check_leaf_wanted);
+                        options, exit_code, prove_command, check_leaf_wanted);
   add_leaves_options(*prove, *options);
   CLI::Option* index = prove->add_option("--index", options->index, "Which leaf, counted from 0")
                            ->check(check_decimal);
@@ -380,7 +423,7 @@ void add_merkle_commands(CLI::App& app, int& exit_code) {
 
   CLI::App* consistency =
       add(*merkle, "consistency", "Print the proof (JSON) that a tree only grew", options,
-          exit_code, prove_consistency, check_leaves);
+          exit_code, consistency_command, check_leaves);
   add_leaves_options(*consistency, *options);
   consistency->add_option("--from", options->from, "Leaves of the old tree, at least 1")
       ->check(check_decimal)
@@ -389,13 +432,13 @@ void add_merkle_commands(CLI::App& app, int& exit_code) {
       ->check(check_decimal);
 
   CLI::App* verify =
-      add(*merkle, "verify", "Check what prove printed", options, exit_code, verify_inclusion);
+      add(*merkle, "verify", "Check what prove printed", options, exit_code, verify_command);
   add_proof_option(*verify, *options);
   verify->add_option("--file", options->leaf_file, "Check also that the leaf is this file's hash")
       ->type_name("FILE");
 
   CLI::App* verify_grown = add(*merkle, "verify-consistency", "Check what consistency printed",
-                               options, exit_code, verify_consistency);
+                               options, exit_code, verify_consistency_command);
   add_proof_option(*verify_grown, *options);
 }
 

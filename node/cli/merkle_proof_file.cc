@@ -42,12 +42,13 @@ class ObjectWriter {
     quoted_hex(bytes);
     return *this;
   }
-  ObjectWriter& hashes(std::string_view name, std::span<const Digest> digests) {
+  ObjectWriter& hashes(std::string_view name, std::span<const std::uint8_t> bytes,
+                       std::size_t digest_size) {
     begin(name);
     text_ += '[';
-    for (std::size_t i = 0; i < digests.size(); ++i) {
+    for (std::size_t i = 0; i < bytes.size(); i += digest_size) {
       if (i != 0) text_ += ',';
-      quoted_hex(digests[i]);
+      quoted_hex(bytes.subspan(i, digest_size));
     }
     text_ += ']';
     return *this;
@@ -101,11 +102,6 @@ class ObjectReader {
     const auto algorithm = hash_from_name(member->text);
     if (!algorithm)
       return bad_proof(kHash, "is no hash there is: '" + shown_name(member->text) + "'");
-    if (Result<void> checked = check_tree_hash(*algorithm); !checked) {
-      Error error = std::move(checked).error();
-      error.field = kHash;
-      return error;
-    }
     return *algorithm;
   }
 
@@ -127,19 +123,23 @@ class ObjectReader {
     return bytes;
   }
 
-  [[nodiscard]] Result<Digest> digest(std::string_view name) const {
+  [[nodiscard]] Result<std::vector<std::uint8_t>> digest(std::string_view name,
+                                                         HashAlgorithm hash) const {
     COLOPHON_TRY_ASSIGN(const FlatMember* member, typed(name, FlatMember::Type::kText));
-    return to_digest(name, member->text);
+    std::vector<std::uint8_t> bytes;
+    COLOPHON_TRY(append_digest(name, member->text, hash, bytes));
+    return bytes;
   }
 
-  [[nodiscard]] Result<std::vector<Digest>> digests(std::string_view name) const {
+  // One after the other.
+  [[nodiscard]] Result<std::vector<std::uint8_t>> digests(std::string_view name,
+                                                          HashAlgorithm hash) const {
     COLOPHON_TRY_ASSIGN(const FlatMember* member, typed(name, FlatMember::Type::kTexts));
-    std::vector<Digest> digests;
+    std::vector<std::uint8_t> bytes;
     for (const std::string& text : member->texts) {
-      COLOPHON_TRY_ASSIGN(const Digest digest, to_digest(name, text));
-      digests.push_back(digest);
+      COLOPHON_TRY(append_digest(name, text, hash, bytes));
     }
-    return digests;
+    return bytes;
   }
 
  private:
@@ -166,15 +166,16 @@ class ObjectReader {
     return bad_proof(name, "must be an array of strings");
   }
 
-  [[nodiscard]] static Result<Digest> to_digest(std::string_view name, std::string_view text) {
-    std::vector<std::uint8_t> bytes;
+  [[nodiscard]] static Result<void> append_digest(std::string_view name, std::string_view text,
+                                                  HashAlgorithm hash,
+                                                  std::vector<std::uint8_t>& bytes) {
+    const std::size_t before = bytes.size();
     COLOPHON_TRY(append_hex(text, name, bytes));
-    Digest digest;
-    if (bytes.size() != digest.size()) {
-      return bad_proof(name, "a hash has 32 bytes, not " + std::to_string(bytes.size()));
-    }
-    std::copy(bytes.begin(), bytes.end(), digest.begin());
-    return digest;
+    const std::size_t size = bytes.size() - before;
+    if (size == digest_bytes(hash)) return {};
+    return bad_proof(name, "a " + std::string(hash_name(hash)) + " hash has " +
+                               std::to_string(digest_bytes(hash)) + " bytes, not " +
+                               std::to_string(size));
   }
 
   std::vector<FlatMember> members_;
@@ -182,19 +183,13 @@ class ObjectReader {
 
 }  // namespace
 
-Result<void> check_tree_hash(HashAlgorithm hash) {
-  if (hash == HashAlgorithm::kSha256) return {};
-  return make_error(ErrorCode::kUnsupported,
-                    "trees with " + std::string(hash_name(hash)) + " are not there yet: sha256 is");
-}
-
 std::string write_inclusion_proof(const InclusionProofFile& file) {
   return ObjectWriter()
       .text("hash", hash_name(file.hash))
       .number("index", file.index)
       .number("size", file.size)
       .hex("leaf", file.leaf)
-      .hashes("proof", file.proof)
+      .hashes("proof", file.proof, digest_bytes(file.hash))
       .hex("root", file.root)
       .finish();
 }
@@ -206,7 +201,7 @@ std::string write_consistency_proof(const ConsistencyProofFile& file) {
       .number("to", file.to)
       .hex("from_root", file.from_root)
       .hex("to_root", file.to_root)
-      .hashes("proof", file.proof)
+      .hashes("proof", file.proof, digest_bytes(file.hash))
       .finish();
 }
 
@@ -219,8 +214,8 @@ Result<InclusionProofFile> parse_inclusion_proof(std::string_view text) {
   COLOPHON_TRY_ASSIGN(file.index, reader.number("index"));
   COLOPHON_TRY_ASSIGN(file.size, reader.number("size"));
   COLOPHON_TRY_ASSIGN(file.leaf, reader.bytes("leaf", kLeafBytesMax));
-  COLOPHON_TRY_ASSIGN(file.proof, reader.digests("proof"));
-  COLOPHON_TRY_ASSIGN(file.root, reader.digest("root"));
+  COLOPHON_TRY_ASSIGN(file.proof, reader.digests("proof", file.hash));
+  COLOPHON_TRY_ASSIGN(file.root, reader.digest("root", file.hash));
   return file;
 }
 
@@ -232,9 +227,9 @@ Result<ConsistencyProofFile> parse_consistency_proof(std::string_view text) {
   COLOPHON_TRY_ASSIGN(file.hash, reader.hash());
   COLOPHON_TRY_ASSIGN(file.from, reader.number("from"));
   COLOPHON_TRY_ASSIGN(file.to, reader.number("to"));
-  COLOPHON_TRY_ASSIGN(file.from_root, reader.digest("from_root"));
-  COLOPHON_TRY_ASSIGN(file.to_root, reader.digest("to_root"));
-  COLOPHON_TRY_ASSIGN(file.proof, reader.digests("proof"));
+  COLOPHON_TRY_ASSIGN(file.from_root, reader.digest("from_root", file.hash));
+  COLOPHON_TRY_ASSIGN(file.to_root, reader.digest("to_root", file.hash));
+  COLOPHON_TRY_ASSIGN(file.proof, reader.digests("proof", file.hash));
   return file;
 }
 

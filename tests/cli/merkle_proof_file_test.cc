@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "colophon/merkle.hpp"
 
@@ -17,39 +18,47 @@ namespace {
 
 using nlohmann::json;
 
-Digest digest(std::uint8_t byte) {
-  Digest value{};
-  value.fill(byte);
-  return value;
-}
+using Bytes = std::vector<std::uint8_t>;
 
-std::string hex(const char* byte) {
+constexpr HashAlgorithm kHashes[] = {HashAlgorithm::kSha256, HashAlgorithm::kSha512,
+                                     HashAlgorithm::kSm3, HashAlgorithm::kBlake3,
+                                     HashAlgorithm::kKeccak256};
+
+std::string hex(const char* byte, std::size_t size = 32) {
   std::string text;
-  for (int i = 0; i < 32; ++i) text += byte;
+  for (std::size_t i = 0; i < size; ++i) text += byte;
   return text;
 }
 
-InclusionProofFile inclusion() {
+InclusionProofFile inclusion(HashAlgorithm hash = HashAlgorithm::kSha256) {
+  const std::size_t size = digest_bytes(hash);
   InclusionProofFile file;
+  file.hash = hash;
   file.index = 1;
   file.size = 3;
   file.leaf = {0x00, 0xff};
-  file.proof = {digest(0x0a), digest(0xb0)};
-  file.root = digest(0xcc);
+  file.proof = Bytes(size, 0x0a);
+  file.proof.insert(file.proof.end(), size, 0xb0);
+  file.root = Bytes(size, 0xcc);
   return file;
 }
 
-ConsistencyProofFile consistency() {
+ConsistencyProofFile consistency(HashAlgorithm hash = HashAlgorithm::kSha256) {
   ConsistencyProofFile file;
+  file.hash = hash;
   file.from = 2;
   file.to = 18446744073709551615U;
-  file.from_root = digest(0x01);
-  file.to_root = digest(0x02);
+  file.from_root = Bytes(digest_bytes(hash), 0x01);
+  file.to_root = Bytes(digest_bytes(hash), 0x02);
   return file;
 }
 
-json inclusion_json() { return json::parse(write_inclusion_proof(inclusion())); }
-json consistency_json() { return json::parse(write_consistency_proof(consistency())); }
+json inclusion_json(HashAlgorithm hash = HashAlgorithm::kSha256) {
+  return json::parse(write_inclusion_proof(inclusion(hash)));
+}
+json consistency_json(HashAlgorithm hash = HashAlgorithm::kSha256) {
+  return json::parse(write_consistency_proof(consistency(hash)));
+}
 
 json with(json object, const char* member, const json& value) {
   object[member] = value;
@@ -83,24 +92,46 @@ TEST(MerkleProofFile, MembersAreWrittenInTheirOrderWithoutWhiteSpace) {
   EXPECT_EQ(write_consistency_proof(consistency()),
             "{\"hash\":\"sha256\",\"from\":2,\"to\":18446744073709551615,\"from_root\":\"" +
                 hex("01") + "\",\"to_root\":\"" + hex("02") + "\",\"proof\":[]}");
+  EXPECT_EQ(write_inclusion_proof(inclusion(HashAlgorithm::kSha512)),
+            "{\"hash\":\"sha512\",\"index\":1,\"size\":3,\"leaf\":\"00ff\",\"proof\":[\"" +
+                hex("0a", 64) + "\",\"" + hex("b0", 64) + "\"],\"root\":\"" + hex("cc", 64) +
+                "\"}");
 }
 
 TEST(MerkleProofFile, WhatIsWrittenIsReadBack) {
-  const auto one = parse_inclusion_proof(write_inclusion_proof(inclusion()));
-  ASSERT_TRUE(one.ok()) << one.error().message;
-  EXPECT_EQ(one->index, 1U);
-  EXPECT_EQ(one->size, 3U);
-  EXPECT_EQ(one->leaf, inclusion().leaf);
-  EXPECT_EQ(one->proof, inclusion().proof);
-  EXPECT_EQ(one->root, inclusion().root);
+  for (const HashAlgorithm hash : kHashes) {
+    const InclusionProofFile first = inclusion(hash);
+    const auto one = parse_inclusion_proof(write_inclusion_proof(first));
+    ASSERT_TRUE(one.ok()) << one.error().message;
+    EXPECT_EQ(one->hash, hash);
+    EXPECT_EQ(one->index, 1U);
+    EXPECT_EQ(one->size, 3U);
+    EXPECT_EQ(one->leaf, first.leaf);
+    EXPECT_EQ(one->proof, first.proof);
+    EXPECT_EQ(one->root, first.root);
 
-  const auto two = parse_consistency_proof(write_consistency_proof(consistency()));
-  ASSERT_TRUE(two.ok()) << two.error().message;
-  EXPECT_EQ(two->from, 2U);
-  EXPECT_EQ(two->to, 18446744073709551615U);
-  EXPECT_EQ(two->from_root, digest(0x01));
-  EXPECT_EQ(two->to_root, digest(0x02));
-  EXPECT_TRUE(two->proof.empty());
+    const ConsistencyProofFile second = consistency(hash);
+    const auto two = parse_consistency_proof(write_consistency_proof(second));
+    ASSERT_TRUE(two.ok()) << two.error().message;
+    EXPECT_EQ(two->hash, hash);
+    EXPECT_EQ(two->from, 2U);
+    EXPECT_EQ(two->to, 18446744073709551615U);
+    EXPECT_EQ(two->from_root, second.from_root);
+    EXPECT_EQ(two->to_root, second.to_root);
+    EXPECT_TRUE(two->proof.empty());
+  }
+}
+
+TEST(MerkleProofFile, DigestsAndTheirBytesAreTheSame) {
+  Digest64 first{};
+  Digest64 second{};
+  first.fill(0x0a);
+  second.fill(0xb0);
+  const Bytes bytes = inclusion(HashAlgorithm::kSha512).proof;
+  EXPECT_EQ(digests_from<Digest64>(bytes), (std::vector{first, second}));
+  EXPECT_EQ(bytes_of(std::vector{first, second}), bytes);
+  EXPECT_EQ(digest_from<Digest64>(bytes_of(second)), second);
+  EXPECT_TRUE(digests_from<Digest>({}).empty());
 }
 
 TEST(MerkleProofFile, OrderAndWhiteSpaceAreFree) {
@@ -146,20 +177,34 @@ TEST(MerkleProofFile, TheHashIsSha256WhereNoneIsNamed) {
   EXPECT_EQ(two->hash, HashAlgorithm::kSha256);
 }
 
-TEST(MerkleProofFile, UnknownHashesAreRefusedAndKnownOnesThatTreesHaveNotYet) {
+TEST(MerkleProofFile, UnknownHashesAreRefused) {
   for (const char* name : {"SHA256", "sha-256", "", "unknown", "sha256 "}) {
     expect_inclusion_refused(with(inclusion_json(), "hash", name), "hash");
     expect_consistency_refused(with(consistency_json(), "hash", name), "hash");
   }
-  for (const HashAlgorithm hash : {HashAlgorithm::kSha512, HashAlgorithm::kSm3,
-                                   HashAlgorithm::kBlake3, HashAlgorithm::kKeccak256}) {
-    if (check_tree_hash(hash)) continue;
-    expect_inclusion_refused(with(inclusion_json(), "hash", std::string(hash_name(hash))), "hash",
-                             ErrorCode::kUnsupported);
-  }
 }
 
-TEST(MerkleProofFile, HashesAre32BytesOfHex) {
+TEST(MerkleProofFile, DigestsHaveTheLengthOfTheirHash) {
+  for (const HashAlgorithm hash : kHashes) {
+    const std::size_t size = digest_bytes(hash);
+    for (const std::size_t wrong : {size - 1, size + 1, 96 - size}) {
+      const std::string text = hex("0a", wrong);
+      const json proof = json::array({hex("0a", size), text});
+      expect_inclusion_refused(with(inclusion_json(hash), "root", text), "root");
+      expect_inclusion_refused(with(inclusion_json(hash), "proof", proof), "proof");
+      expect_consistency_refused(with(consistency_json(hash), "from_root", text), "from_root");
+      expect_consistency_refused(with(consistency_json(hash), "to_root", text), "to_root");
+      expect_consistency_refused(with(consistency_json(hash), "proof", proof), "proof");
+    }
+  }
+  // Two of 32 bytes are not one of 64.
+  const auto parsed = parse_inclusion_proof(with(inclusion_json(), "hash", "sha512").dump());
+  ASSERT_FALSE(parsed.ok());
+  EXPECT_EQ(parsed.error().field, "proof");
+  EXPECT_EQ(parsed.error().message, "a sha512 hash has 64 bytes, not 32");
+}
+
+TEST(MerkleProofFile, DigestsAreHex) {
   for (const std::string& wrong :
        {std::string(), hex("0a").substr(2), hex("0a") + "00", hex("0a").substr(1), hex("0g")}) {
     expect_inclusion_refused(with(inclusion_json(), "root", wrong), "root");
@@ -174,11 +219,14 @@ TEST(MerkleProofFile, HashesAre32BytesOfHex) {
 }
 
 TEST(MerkleProofFile, LimitsHoldAtTheirEdges) {
-  const auto hashes = [](std::size_t count) { return json(std::vector(count, hex("0a"))); };
-  EXPECT_TRUE(
-      parse_inclusion_proof(with(inclusion_json(), "proof", hashes(kProofHashesMax)).dump()).ok());
-  expect_inclusion_refused(with(inclusion_json(), "proof", hashes(kProofHashesMax + 1)), "proof",
-                           ErrorCode::kLimitExceeded);
+  for (const HashAlgorithm hash : kHashes) {
+    const json right = with(inclusion_json(hash), "proof",
+                            std::vector(kProofHashesMax, hex("0a", digest_bytes(hash))));
+    EXPECT_TRUE(parse_inclusion_proof(right.dump()).ok());
+    json one_more = right;
+    one_more["proof"].push_back(right["proof"][0]);
+    expect_inclusion_refused(one_more, "proof", ErrorCode::kLimitExceeded);
+  }
 
   const std::string leaf(2 * kLeafBytesMax, 'a');
   EXPECT_TRUE(parse_inclusion_proof(with(inclusion_json(), "leaf", leaf).dump()).ok());

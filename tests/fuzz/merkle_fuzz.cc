@@ -116,13 +116,19 @@ void check_inclusion_file(std::string_view text) {
   const std::string written = cli::write_inclusion_proof(*file);
   const auto again = cli::parse_inclusion_proof(written);
   require(again.ok() && cli::write_inclusion_proof(*again) == written, "a file reads back");
-  const bool accepted = merkle_verify_inclusion(fuzz::backend(), leaf_hash(file->leaf), file->index,
-                                                file->size, file->proof, file->root)
-                            .ok();
+  const std::size_t digest_size = digest_bytes(file->hash);
+  require(file->root.size() == digest_size && file->proof.size() % digest_size == 0,
+          "digests have the length of their hash");
+  if (file->hash != HashAlgorithm::kSha256) return;  // the reference's
+  const auto proof = cli::digests_from<Digest>(file->proof);
+  const auto file_root = cli::digest_from<Digest>(file->root);
+  const Digest leaf = leaf_hash(file->leaf);
+  const bool accepted =
+      merkle_verify_inclusion(fuzz::backend(), leaf, file->index, file->size, proof, file_root)
+          .ok();
   Digest root{};
   const bool right = file->index < file->size && file->size <= kTreeSizeMax &&
-                     root_of(leaf_hash(file->leaf), file->index, file->size, file->proof, root) &&
-                     root == file->root;
+                     root_of(leaf, file->index, file->size, proof, root) && root == file_root;
   require(accepted == right, "an inclusion proof is accepted if it leads to the root");
 }
 
@@ -135,8 +141,15 @@ void check_consistency_file(std::string_view text) {
   const std::string written = cli::write_consistency_proof(*file);
   const auto again = cli::parse_consistency_proof(written);
   require(again.ok() && cli::write_consistency_proof(*again) == written, "a file reads back");
+  const std::size_t digest_size = digest_bytes(file->hash);
+  require(file->from_root.size() == digest_size && file->to_root.size() == digest_size &&
+              file->proof.size() % digest_size == 0,
+          "digests have the length of their hash");
+  if (file->hash != HashAlgorithm::kSha256) return;
   const bool accepted = merkle_verify_consistency(fuzz::backend(), file->from, file->to,
-                                                  file->from_root, file->to_root, file->proof)
+                                                  cli::digest_from<Digest>(file->from_root),
+                                                  cli::digest_from<Digest>(file->to_root),
+                                                  cli::digests_from<Digest>(file->proof))
                             .ok();
   if (accepted && file->from == file->to) {
     require(file->proof.empty() && file->from_root == file->to_root, "a tree agrees with itself");
@@ -336,7 +349,8 @@ void check(FuzzInput& input) {
   static const fuzz::RightProofs right = fuzz::right_proofs();
   switch (input.choice(5)) {
     case 0:
-      check_inclusion_file(fuzz::choose_text(input, {right.inclusion}, ','));
+      check_inclusion_file(
+          fuzz::choose_text(input, {right.inclusion, right.inclusion_sha512}, ','));
       break;
     case 1:
       check_consistency_file(fuzz::choose_text(input, {right.consistency}, ','));

@@ -209,6 +209,7 @@ inline std::vector<std::string> right_signature_lines() {
 struct RightProofs {
   std::string inclusion;
   std::string consistency;
+  std::string inclusion_sha512;
 };
 
 inline RightProofs right_proofs() {
@@ -222,11 +223,15 @@ inline RightProofs right_proofs() {
   const Digest root = must(merkle_root(backend(), leaves));
   const Digest old_root = must(merkle_root(backend(), std::span(leaves).first(3)));
   const MerkleTree tree = must(MerkleTree::build(backend(), leaves));
-  cli::InclusionProofFile inclusion{HashAlgorithm::kSha256, 4, 6, {4}, {}, root};
-  inclusion.proof = must(merkle_prove_inclusion(backend(), tree.nodes(), 4, 6));
-  cli::ConsistencyProofFile consistency{HashAlgorithm::kSha256, 3, 6, old_root, root, {}};
-  consistency.proof = must(merkle_prove_consistency(backend(), tree.nodes(), 3, 6));
-  return {cli::write_inclusion_proof(inclusion), cli::write_consistency_proof(consistency)};
+  cli::InclusionProofFile inclusion{HashAlgorithm::kSha256, 4, 6, {4}, {}, cli::bytes_of(root)};
+  inclusion.proof = cli::bytes_of(must(merkle_prove_inclusion(backend(), tree.nodes(), 4, 6)));
+  cli::ConsistencyProofFile consistency{HashAlgorithm::kSha256, 3, 6, cli::bytes_of(old_root),
+                                        cli::bytes_of(root),    {}};
+  consistency.proof = cli::bytes_of(must(merkle_prove_consistency(backend(), tree.nodes(), 3, 6)));
+  const cli::InclusionProofFile inclusion_sha512{
+      HashAlgorithm::kSha512, 1, 2, {4}, cli::bytes_of(Digest64{1}), cli::bytes_of(Digest64{2})};
+  return {cli::write_inclusion_proof(inclusion), cli::write_consistency_proof(consistency),
+          cli::write_inclusion_proof(inclusion_sha512)};
 }
 
 inline std::vector<std::string> right_uris() {

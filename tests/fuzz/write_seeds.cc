@@ -163,7 +163,8 @@ void write_texts(Corpora& corpora) {
   corpora.write("uri", std::string(1, kAsItIs), "pkcs11:token=S3CR3T?pin-value=S3CR3T");
 
   const RightProofs proofs = right_proofs();
-  corpora.write_all("merkle", {'\0'}, std::vector<std::string>{proofs.inclusion});
+  corpora.write_all("merkle", {'\0'},
+                    std::vector<std::string>{proofs.inclusion, proofs.inclusion_sha512});
   corpora.write_all("merkle", {'\1'}, std::vector<std::string>{proofs.consistency});
   for (char size = 1; size < 70; size = static_cast<char>(size + 11)) {
     for (char kind = 0; kind < 2; ++kind) {
