@@ -70,23 +70,34 @@ void CpuHash::choose() const {
 #if defined(__x86_64__)
   if (kernels::cpu_has_sha_ni()) sha256 = &kernels::kSha256ShaNi;
 #endif
-  kernels_ = {sha256, &kernels::kSha512Portable, &kernels::kSm3Portable, &kernels::kBlake3Portable,
-              &kernels::kKeccak256Portable};
+  choices_ = {Choice{sha256},
+              {&kernels::kSha512Portable},
+              {&kernels::kSm3Portable},
+              {&kernels::kBlake3Portable},
+              {&kernels::kKeccak256Portable}};
 #if COLOPHON_AVX512
-  if (avx512_) {
-    kernels_ = {&faster_sha256(), &kernels::kSha512Avx512, &kernels::kSm3Avx512,
-                &kernels::kBlake3Avx512, &kernels::kKeccak256Avx512};
+  if (!avx512_) return;
+  // A set of lanes takes as long as a third of its messages one by one, about.
+  const auto in_lanes = [](Choice& choice, const HashKernel& kernel, std::size_t lanes) {
+    choice = {&kernel, choice.kernel, lanes / 3};
+  };
+  if (const HashKernel& faster = faster_sha256(); &faster != sha256) {
+    in_lanes(choices_[0], faster, 32);
   }
+  in_lanes(choices_[1], kernels::kSha512Avx512, 8);
+  in_lanes(choices_[2], kernels::kSm3Avx512, 32);
+  in_lanes(choices_[3], kernels::kBlake3Avx512, 1);  // a message's chunks have lanes, too
+  in_lanes(choices_[4], kernels::kKeccak256Avx512, 8);
 #endif
 }
 
-const HashKernel& CpuHash::kernel(HashAlgorithm algorithm) const {
+const CpuHash::Choice& CpuHash::choice(HashAlgorithm algorithm) const {
   std::call_once(chosen_, [this] { choose(); });
-  return *kernels_[static_cast<std::size_t>(algorithm) - 1];
+  return choices_[static_cast<std::size_t>(algorithm) - 1];
 }
 
 void CpuHash::hash(const HashForm& form, const Slices& messages, std::uint8_t* digests) const {
-  const HashKernel& with = kernel(form.algorithm);
+  const HashKernel& with = choice(form.algorithm).of(messages.size());
   if (const std::size_t length = length_of_each(messages); length != 0) {
     with.fixed(form.prefix, messages[0].data(), length, messages.size(), digests);
   } else {
@@ -108,13 +119,14 @@ void CpuHash::hash(const HashForm& form, const Slices& messages, std::uint8_t* d
 
 void CpuHash::hash_pairs(const HashForm& form, const std::uint8_t* nodes, std::size_t count,
                          std::uint8_t* parents) const {
-  const HashKernel& with = kernel(form.algorithm);
+  const HashKernel& with = choice(form.algorithm).of(count);
   with.fixed(form.prefix, nodes, 2 * with.digest_bytes, count, parents);
   if (form.twice) with.fixed(kernels::kNoPrefix, parents, with.digest_bytes, count, parents);
 }
 
 std::unique_ptr<HashStream::State> CpuHash::stream(HashAlgorithm algorithm) const {
-  return std::make_unique<KernelStream>(kernel(algorithm));
+  // One message: only BLAKE3's has parts for several lanes.
+  return std::make_unique<KernelStream>(choice(algorithm).of(1));
 }
 
 std::string CpuHash::kernels() const {
@@ -122,7 +134,7 @@ std::string CpuHash::kernels() const {
   for (std::size_t i = 0; i < kAlgorithms; ++i) {
     const auto algorithm = static_cast<HashAlgorithm>(i + 1);
     if (i != 0) text += ", ";
-    text += std::string(hash_name(algorithm)) + " " + kernel(algorithm).name;
+    text += std::string(hash_name(algorithm)) + " " + choice(algorithm).kernel->name;
   }
   return text;
 }

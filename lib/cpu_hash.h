@@ -33,13 +33,24 @@ class CpuHash {
  private:
   static constexpr std::size_t kAlgorithms = 5;
 
+  // What does an algorithm; and up to `few` messages, which would leave most of its lanes empty.
+  struct Choice {
+    const kernels::HashKernel* kernel = nullptr;
+    const kernels::HashKernel* for_few = nullptr;
+    std::size_t few = 0;
+
+    [[nodiscard]] const kernels::HashKernel& of(std::size_t count) const {
+      return count <= few ? *for_few : *kernel;
+    }
+  };
+
   // Chosen when first asked for: making this object runs no kernel.
-  [[nodiscard]] const kernels::HashKernel& kernel(HashAlgorithm algorithm) const;
+  [[nodiscard]] const Choice& choice(HashAlgorithm algorithm) const;
   void choose() const;
 
   const bool avx512_;
   mutable std::once_flag chosen_;
-  mutable std::array<const kernels::HashKernel*, kAlgorithms> kernels_{};
+  mutable std::array<Choice, kAlgorithms> choices_{};
 };
 
 }  // namespace colophon

@@ -79,7 +79,7 @@ class Backends(GpuTest):
         self.assertTrue(1 << 30 < tables["bytes_max"] <= device["memory_free"] // 2)
 
         text = self.emulated.run("backends", status=0).out
-        self.assertIn(f"* cuda  ECDSA P-256 on {GPU} (compute capability 9.0); all else as ", text)
+        self.assertIn(f"* cuda  ECDSA P-256 and large batches of hashes on {GPU} (compute capability 9.0); all else as ", text)
         self.assertIn(f"GPU 0: {GPU}, compute capability 9.0, driver for CUDA 13.0, ", text)
         self.assertIn(f"in use; signatures: {device['signatures']} on it, 0 on the CPU in its place; faults: 0\n", text)
 

@@ -276,7 +276,7 @@ TEST(BackendSelfTest, RefusesEveryFaultAndSaysWhichAnswerWasWrong) {
       {Fault::kBadKeyTables, "Ed25519"},
       {Fault::kBadHash, "sha256"},
       {Fault::kBadLeaf, "Merkle"},
-      {Fault::kBadNode, "Merkle"},
+      {Fault::kBadNode, "sha256"},
       {Fault::kDuplicatesLastNode, "Merkle"},
   };
   for (const auto& [fault, reason] : faults) {
