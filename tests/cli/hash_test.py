@@ -17,7 +17,7 @@ import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
-from program import Program  # noqa: E402
+from program import Program, SampleLoader  # noqa: E402
 from rfc9162 import consistency_path, inclusion_path, tree_root  # noqa: E402
 
 try:  # installed by scripts/setup
@@ -478,4 +478,4 @@ if __name__ == "__main__":
     if not all(shutil.which(name) for name in ("sha256sum", "sha512sum")):
         print("skipped: coreutils are not installed")
         sys.exit(77)
-    unittest.main()
+    unittest.main(testLoader=SampleLoader())

@@ -20,7 +20,7 @@ import urllib.request
 
 sys.dont_write_bytecode = True
 from consortium import CHAIN, MODULES, PIN, Relay, World, key  # noqa: E402
-from program import TIMEOUT_S  # noqa: E402
+from program import TIMEOUT_S, SampleLoader  # noqa: E402
 
 DAMAGE_LEDGER = os.path.abspath(sys.argv.pop(2))
 PROGRAM = os.path.abspath(sys.argv.pop(1))
@@ -759,4 +759,4 @@ class Authority(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(testLoader=SampleLoader())

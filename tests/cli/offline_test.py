@@ -15,7 +15,7 @@ import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
-from program import Program  # noqa: E402
+from program import Program, SampleLoader  # noqa: E402
 from rfc9162 import consistency_path, inclusion_path, tree_root  # noqa: E402
 from signature_lines import every_kind  # noqa: E402
 
@@ -448,4 +448,4 @@ class Completion(OfflineTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(testLoader=SampleLoader())

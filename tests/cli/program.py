@@ -3,8 +3,18 @@
 import json
 import os
 import subprocess
+import unittest
 
 TIMEOUT_S = 300
+
+
+class SampleLoader(unittest.TestLoader):
+    """Of each class every COLOPHON_TEST_SAMPLE-th test: for builds in which the program starts slowly. All with --long."""
+
+    def getTestCaseNames(self, testCaseClass):
+        is_long = os.environ.get("COLOPHON_TEST_LONG") == "1"
+        step = 1 if is_long else int(os.environ.get("COLOPHON_TEST_SAMPLE", "1"))
+        return super().getTestCaseNames(testCaseClass)[::step]
 
 
 class Finished:

@@ -224,7 +224,7 @@ class FaultyBackend final : public BackendImplementation {
   [[nodiscard]] Result<void> hash(const HashForm& form, const Slices& messages,
                                   std::uint8_t* digests) const override {
     HashForm taken = form;
-    if (fault_ == Fault::kBadLeaf) taken.prefix = HashForm::kNoPrefix;
+    if (fault_ == Fault::kBadLeaf && form.prefix == 0x00) taken.prefix = HashForm::kNoPrefix;
     COLOPHON_TRY(openssl_backend().hash(taken, messages, digests));
     if (fault_ == Fault::kBadHash) digests[messages.size() * digest_bytes(form.algorithm) - 1] ^= 1;
     return {};
