@@ -82,7 +82,7 @@ class Evp {
 using PeerHash = std::function<void(std::initializer_list<ByteSpan>, std::uint8_t*)>;
 
 // `per_batch`: what the unit counts in a batch.
-Body hash_body(const std::string& backend_name, HashAlgorithm algorithm, Source source,
+Body hash_body(const std::string& backend_name, HashAlgorithm algorithm, const Source& source,
                std::size_t per_batch) {
   return [=](benchmark::State& state) {
     const Items& items = source();
@@ -98,7 +98,7 @@ Body hash_body(const std::string& backend_name, HashAlgorithm algorithm, Source 
   };
 }
 
-Body hash_peer(const PeerHash& hash, Source source, std::size_t per_batch) {
+Body hash_peer(const PeerHash& hash, const Source& source, std::size_t per_batch) {
   return [=](benchmark::State& state) {
     const Items& items = source();
     const Slices slices = items.slices();
@@ -113,7 +113,7 @@ Body hash_peer(const PeerHash& hash, Source source, std::size_t per_batch) {
 
 // --- trees ---------------------------------------------------------------------------------------
 
-Body root_body(const std::string& backend_name, Source source, unsigned threads) {
+Body root_body(const std::string& backend_name, const Source& source, unsigned threads) {
   return [=](benchmark::State& state) {
     const Items& leaves = source();
     const auto backend = Backend::choose(backend_name);
@@ -145,7 +145,7 @@ Digest root_by(const PeerHash& hash, const Slices& leaves) {
   return level.front();
 }
 
-Body root_peer(const PeerHash& hash, Source source) {
+Body root_peer(const PeerHash& hash, const Source& source) {
   return [=](benchmark::State& state) {
     const Items& leaves = source();
     for (auto _ : state) {
@@ -181,12 +181,12 @@ class Blake3Package {
   }
   // Seconds; negative: the package is not there.
   double seconds(std::size_t bytes, std::size_t times) {
-    double seconds = -1;
-    if (ask_ == nullptr || answer_ == nullptr) return seconds;
+    if (ask_ == nullptr || answer_ == nullptr) return -1;
     std::fprintf(ask_, "%zu %zu\n", bytes, times);
     std::fflush(ask_);
-    if (std::fscanf(answer_, "%lf", &seconds) != 1) return -1;
-    return seconds;
+    std::array<char, 64> line;
+    if (std::fgets(line.data(), line.size(), answer_) == nullptr) return -1;
+    return std::strtod(line.data(), nullptr);
   }
 
  private:
@@ -207,7 +207,7 @@ Body blake3_peer(std::size_t bytes) {
   };
 }
 
-Body blake3_body(const std::string& backend_name, Source source) {
+Body blake3_body(const std::string& backend_name, const Source& source) {
   return [=](benchmark::State& state) {
     const Items& message = source();
     const auto backend = Backend::choose(backend_name);

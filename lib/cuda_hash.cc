@@ -20,7 +20,7 @@ using kernels::HashCudaPairs;
 using kernels::MerkleCudaTiles;
 
 // Of a piece's parts in the device's memory, and in the host's.
-constexpr std::size_t kUnit = 256;
+constexpr std::size_t kPartUnit = 256;
 
 template <class Argument>
 CudaLaunched launch(void (*kernel)(Argument), std::uint32_t blocks, Argument argument,
@@ -85,14 +85,14 @@ struct Fixed {
 std::size_t run_fixed(CudaSession& session, const Fixed& fixed, const std::uint8_t* in,
                       std::size_t count, std::uint8_t* out) noexcept {
   const std::size_t room = session.work_bytes_max();
-  if (room < fixed.in_bytes + fixed.out_bytes + kUnit) return 0;
-  const std::size_t each = (room - kUnit) / (fixed.in_bytes + fixed.out_bytes);
+  if (room < fixed.in_bytes + fixed.out_bytes + kPartUnit) return 0;
+  const std::size_t each = (room - kPartUnit) / (fixed.in_bytes + fixed.out_bytes);
   const auto size_of = [&](std::size_t piece) { return std::min(each, count - piece * each); };
   const auto start = [&](CudaSlot& slot, std::size_t piece) {
     const std::size_t items = size_of(piece);
     const std::size_t in_bytes = items * fixed.in_bytes;
     std::memcpy(slot.work(), in + piece * each * fixed.in_bytes, in_bytes);
-    const std::size_t at = round_up(in_bytes, kUnit);
+    const std::size_t at = round_up(in_bytes, kPartUnit);
     return slot
         .start_work(in_bytes, at, items * fixed.out_bytes,
                     [&](std::uint8_t* device, cudaStream_t stream) {
@@ -204,9 +204,9 @@ struct MessagesLayout {
   std::size_t bytes, digests, scratch, end;
   MessagesLayout(std::size_t count, std::uint64_t message_bytes, std::size_t digest_size,
                  bool is_blake3) {
-    bytes = round_up((count + 1) * sizeof(std::uint64_t), kUnit);
-    digests = round_up(bytes + message_bytes, kUnit);
-    scratch = round_up(digests + count * digest_size, kUnit);
+    bytes = round_up((count + 1) * sizeof(std::uint64_t), kPartUnit);
+    digests = round_up(bytes + message_bytes, kPartUnit);
+    scratch = round_up(digests + count * digest_size, kPartUnit);
     // 32 bytes a chunk.
     end = scratch + (is_blake3 ? 32 * kernels::blake3_cuda_places(message_bytes, count) : 0);
   }

@@ -77,12 +77,13 @@ TEST(ThreadsMerkle, RootsDoNotDependOnTheirNumberNorOnStreaming) {
   const bool short_form = kIsDebug && !is_long();
   const std::vector<std::size_t> sizes =
       short_form ? std::vector<std::size_t>{0, 1, 4097, 8193}
-                 : std::vector<std::size_t>{0, 1, 2, 4095, 4096, 4097, 8193, 12300};
+                 : std::vector<std::size_t>{0, 1, 2, 4095, 4096, 4097, 8193, 9000};
   for_each_tree([&](const MerkleHasher& one, auto digest) {
     if (short_form && one.algorithm() != HashAlgorithm::kSha256) return;
     using D = decltype(digest);
     ReferenceTree<D> reference(one, sizes.back());
     for (const unsigned threads : {1U, 2U, 3U}) {
+      if (!is_long() && one.algorithm() != HashAlgorithm::kSha256 && threads != 3) continue;
       const auto hasher =
           MerkleHasher::create(backend(), one.profile(), one.algorithm(), threads).value();
       for (const std::size_t size : sizes) {
