@@ -7,6 +7,7 @@
 #include <exception>
 #include <vector>
 
+#include "cuda_launch.h"
 #include "kernels/hash_cuda.h"
 #include "round_up.h"
 #include "slices_shape.h"
@@ -25,10 +26,7 @@ constexpr std::size_t kPartUnit = 256;
 template <class Argument>
 CudaLaunched launch(void (*kernel)(Argument), std::uint32_t blocks, Argument argument,
                     const char* what, cudaStream_t stream) {
-  void* arguments[] = {&argument};
-  return {cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(blocks, 1, 1),
-                           dim3(kernels::kHashCudaThreads, 1, 1), arguments, 0, stream),
-          what};
+  return {launch_kernel(kernel, blocks, kernels::kHashCudaThreads, argument, stream), what};
 }
 
 // Pieces that landed, in their order: all, or those before the device failed. While the device is

@@ -34,6 +34,16 @@ inline void set_point(kernels::P256CudaKey& key, const std::uint8_t* point) {
 [[nodiscard]] cudaError_t count_resident_threads(std::uint32_t multiprocessors,
                                                  std::uint32_t* threads);
 
+// Of a kernel that takes one structure, as all of ours.
+template <class Argument>
+[[nodiscard]] cudaError_t launch_kernel(void (*kernel)(Argument), std::uint32_t blocks,
+                                        std::uint32_t threads, Argument argument,
+                                        cudaStream_t stream) {
+  void* arguments[] = {&argument};
+  return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(blocks, 1, 1),
+                          dim3(threads, 1, 1), arguments, 0, stream);
+}
+
 // The rows of `tables`, from the keys' points on.
 [[nodiscard]] cudaError_t launch_tables(kernels::P256CudaTables tables, cudaStream_t stream);
 
