@@ -31,11 +31,13 @@ struct Blake3 {
 
   template <class W>
   COLOPHON_INLINE static void mix(W& a, W& b, W& c, W& d, const W& x, const W& y) {
-    a = a + b + x;
+    a = a + x;
+    a = a + b;
     d = rotate_right<16>(d ^ a);
     c = c + d;
     b = rotate_right<12>(b ^ c);
-    a = a + b + y;
+    a = a + y;
+    a = a + b;
     d = rotate_right<8>(d ^ a);
     c = c + d;
     b = rotate_right<7>(b ^ c);
@@ -364,6 +366,8 @@ struct Blake3Instance : Blake3 {
     Rest rest[kLanes];
     uint32_t cv[8][kLanes];
     uint32_t counter_low[kLanes], counter_high[kLanes], block_bytes[kLanes], flags[kLanes];
+
+    [[nodiscard]] size_t size(size_t index) const { return nodes[index].in.bytes / kBlockBytes; }
 
     void begin(unsigned lane, size_t index) {
       const Node& node = nodes[index];

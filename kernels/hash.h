@@ -26,7 +26,7 @@ struct alignas(64) HashState {
 };
 
 struct HashKernel {
-  const char* name;  // of the kind of CPU: "portable", "sha-ni", "avx512"
+  const char* name;  // of the kind of CPU: "portable", "sha-ni", "avx2", "avx512"
   size_t digest_bytes;
 
   // digests[i] = H(prefix ‖ in[i]), digest_bytes each, one after another; `prefix` is a byte or
@@ -49,6 +49,12 @@ extern const HashKernel kKeccak256Portable;
 #if defined(__x86_64__)
 // Only where cpu_has_sha_ni() (cpu.h).
 extern const HashKernel kSha256ShaNi;
+// Only where cpu_has_avx2().
+extern const HashKernel kSha256Avx2;
+extern const HashKernel kSha512Avx2;
+extern const HashKernel kSm3Avx2;
+extern const HashKernel kBlake3Avx2;
+extern const HashKernel kKeccak256Avx2;
 // Only where cpu_has_avx512().
 extern const HashKernel kSha256Avx512;
 extern const HashKernel kSha512Avx512;

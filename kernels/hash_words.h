@@ -2,7 +2,8 @@
 //
 // What hash functions are written in: words W, each of one message or of several in lanes. Here
 // uint32_t and uint64_t, one message, and VectorWords, lanes in the compilers' portable notation;
-// hash_lanes.h has those of AVX-512. The concept, over the integer ScalarOf<W>:
+// hash_lanes_avx2.h has what these lack on AVX2, hash_lanes.h the lanes of AVX-512. The concept,
+// over the integer ScalarOf<W>:
 //   a + b, a ^ b, a + k, a ^ k      k a ScalarOf<W>, for all lanes
 //   W{}                             zero
 //   rotate_left<K>(a), rotate_right<K>(a), shift_right<K>(a)
@@ -120,79 +121,79 @@ COLOPHON_INLINE void load_block(const uint8_t* const* at, size_t offset, S* w) {
 
 // --- lanes ---------------------------------------------------------------------------------------
 
-template <class S, unsigned kVectors>
+template <class S, unsigned kVectors, unsigned kVectorBytes = 16>
 struct VectorWords {
   using Scalar = S;
-  typedef S Vector __attribute__((vector_size(16)));  // NOLINT: `using` drops the attribute
-  static constexpr unsigned kPerVector = 16 / sizeof(S);
+  typedef S Vector __attribute__((vector_size(kVectorBytes)));  // NOLINT: `using` drops it
+  static constexpr unsigned kPerVector = kVectorBytes / sizeof(S);
   static constexpr unsigned kLanes = kVectors * kPerVector;
   Vector v[kVectors];
 };
 
 // f of each vector.
-template <class S, unsigned N, class F>
-COLOPHON_INLINE VectorWords<S, N> by_vector(F f) {
-  VectorWords<S, N> out;
+template <class S, unsigned N, unsigned B, class F>
+COLOPHON_INLINE VectorWords<S, N, B> by_vector(F f) {
+  VectorWords<S, N, B> out;
   COLOPHON_UNROLL
   for (unsigned i = 0; i < N; ++i) out.v[i] = f(i);
   return out;
 }
 
-template <class S, unsigned N>
-COLOPHON_INLINE VectorWords<S, N> operator+(const VectorWords<S, N>& a,
-                                            const VectorWords<S, N>& b) {
-  return by_vector<S, N>([&](unsigned i) { return a.v[i] + b.v[i]; });
+template <class S, unsigned N, unsigned B>
+COLOPHON_INLINE VectorWords<S, N, B> operator+(const VectorWords<S, N, B>& a,
+                                               const VectorWords<S, N, B>& b) {
+  return by_vector<S, N, B>([&](unsigned i) { return a.v[i] + b.v[i]; });
 }
-template <class S, unsigned N>
-COLOPHON_INLINE VectorWords<S, N> operator^(const VectorWords<S, N>& a,
-                                            const VectorWords<S, N>& b) {
-  return by_vector<S, N>([&](unsigned i) { return a.v[i] ^ b.v[i]; });
+template <class S, unsigned N, unsigned B>
+COLOPHON_INLINE VectorWords<S, N, B> operator^(const VectorWords<S, N, B>& a,
+                                               const VectorWords<S, N, B>& b) {
+  return by_vector<S, N, B>([&](unsigned i) { return a.v[i] ^ b.v[i]; });
 }
-template <class S, unsigned N>
-COLOPHON_INLINE VectorWords<S, N> operator&(const VectorWords<S, N>& a,
-                                            const VectorWords<S, N>& b) {
-  return by_vector<S, N>([&](unsigned i) { return a.v[i] & b.v[i]; });
+template <class S, unsigned N, unsigned B>
+COLOPHON_INLINE VectorWords<S, N, B> operator&(const VectorWords<S, N, B>& a,
+                                               const VectorWords<S, N, B>& b) {
+  return by_vector<S, N, B>([&](unsigned i) { return a.v[i] & b.v[i]; });
 }
-template <class S, unsigned N>
-COLOPHON_INLINE VectorWords<S, N> operator|(const VectorWords<S, N>& a,
-                                            const VectorWords<S, N>& b) {
-  return by_vector<S, N>([&](unsigned i) { return a.v[i] | b.v[i]; });
+template <class S, unsigned N, unsigned B>
+COLOPHON_INLINE VectorWords<S, N, B> operator|(const VectorWords<S, N, B>& a,
+                                               const VectorWords<S, N, B>& b) {
+  return by_vector<S, N, B>([&](unsigned i) { return a.v[i] | b.v[i]; });
 }
-template <class S, unsigned N>
-COLOPHON_INLINE VectorWords<S, N> operator~(const VectorWords<S, N>& a) {
-  return by_vector<S, N>([&](unsigned i) { return ~a.v[i]; });
+template <class S, unsigned N, unsigned B>
+COLOPHON_INLINE VectorWords<S, N, B> operator~(const VectorWords<S, N, B>& a) {
+  return by_vector<S, N, B>([&](unsigned i) { return ~a.v[i]; });
 }
-template <class S, unsigned N>
-COLOPHON_INLINE VectorWords<S, N> operator<<(const VectorWords<S, N>& a, int bits) {
-  return by_vector<S, N>([&](unsigned i) { return a.v[i] << bits; });
+template <class S, unsigned N, unsigned B>
+COLOPHON_INLINE VectorWords<S, N, B> operator<<(const VectorWords<S, N, B>& a, int bits) {
+  return by_vector<S, N, B>([&](unsigned i) { return a.v[i] << bits; });
 }
-template <class S, unsigned N>
-COLOPHON_INLINE VectorWords<S, N> operator>>(const VectorWords<S, N>& a, int bits) {
-  return by_vector<S, N>([&](unsigned i) { return a.v[i] >> bits; });
+template <class S, unsigned N, unsigned B>
+COLOPHON_INLINE VectorWords<S, N, B> operator>>(const VectorWords<S, N, B>& a, int bits) {
+  return by_vector<S, N, B>([&](unsigned i) { return a.v[i] >> bits; });
 }
-template <class S, unsigned N>
-COLOPHON_INLINE VectorWords<S, N> operator+(const VectorWords<S, N>& a,
-                                            typename VectorWords<S, N>::Scalar k) {
-  return by_vector<S, N>([&](unsigned i) { return a.v[i] + k; });
+template <class S, unsigned N, unsigned B>
+COLOPHON_INLINE VectorWords<S, N, B> operator+(const VectorWords<S, N, B>& a,
+                                               typename VectorWords<S, N, B>::Scalar k) {
+  return by_vector<S, N, B>([&](unsigned i) { return a.v[i] + k; });
 }
-template <class S, unsigned N>
-COLOPHON_INLINE VectorWords<S, N> operator^(const VectorWords<S, N>& a,
-                                            typename VectorWords<S, N>::Scalar k) {
-  return by_vector<S, N>([&](unsigned i) { return a.v[i] ^ k; });
+template <class S, unsigned N, unsigned B>
+COLOPHON_INLINE VectorWords<S, N, B> operator^(const VectorWords<S, N, B>& a,
+                                               typename VectorWords<S, N, B>::Scalar k) {
+  return by_vector<S, N, B>([&](unsigned i) { return a.v[i] ^ k; });
 }
 
-template <class S, unsigned N>
-COLOPHON_INLINE void load_lanes(const S* lanes, VectorWords<S, N>& w) {
+template <class S, unsigned N, unsigned B>
+COLOPHON_INLINE void load_lanes(const S* lanes, VectorWords<S, N, B>& w) {
   __builtin_memcpy(&w, lanes, sizeof(w));
 }
-template <class S, unsigned N>
-COLOPHON_INLINE void store_lanes(const VectorWords<S, N>& w, S* lanes) {
+template <class S, unsigned N, unsigned B>
+COLOPHON_INLINE void store_lanes(const VectorWords<S, N, B>& w, S* lanes) {
   __builtin_memcpy(lanes, &w, sizeof(w));
 }
-template <ByteOrder kOrder, unsigned N, class S, unsigned kVectors>
+template <ByteOrder kOrder, unsigned N, class S, unsigned kVectors, unsigned B>
 COLOPHON_INLINE void load_block(const uint8_t* const* at, size_t offset,
-                                VectorWords<S, kVectors>* w) {
-  constexpr unsigned kLanes = kLanesOf<VectorWords<S, kVectors>>;
+                                VectorWords<S, kVectors, B>* w) {
+  constexpr unsigned kLanes = kLanesOf<VectorWords<S, kVectors, B>>;
   for (unsigned i = 0; i < N; ++i) {
     S lanes[kLanes];
     for (unsigned lane = 0; lane < kLanes; ++lane) {

@@ -109,6 +109,11 @@ struct IteratedHash {
     }
 
     for (size_t first = 0; first < count; first += kLanes) {
+      if (count - first <= C::kFewLanes) {
+        IteratedHash<One, One>::fixed(prefix, in + first * length, length, count - first,
+                                      digests + first * kDigestBytes);
+        return;
+      }
       const unsigned lanes = count - first < kLanes ? static_cast<unsigned>(count - first) : kLanes;
       typename C::State state;
       const uint8_t* middle_of[kLanes];
@@ -156,6 +161,8 @@ struct IteratedHash {
     size_t blocks[kLanes];
     Rest rest[kLanes];
     typename C::State state;
+
+    [[nodiscard]] size_t size(size_t index) const { return in[index].bytes / kBlockBytes; }
 
     void begin(unsigned lane, size_t index) {
       C::set_words(state, lane, H::kStart);

@@ -50,12 +50,14 @@ COLOPHON_INLINE ShaState sum(const ShaState& a, const ShaState& b) {
   return {_mm_add_epi32(a.abef, b.abef), _mm_add_epi32(a.cdgh, b.cdgh)};
 }
 
-// Two rounds, with the lower two words of the schedule plus constants, and the next two.
+// Two rounds, with the lower two words of the schedule plus constants, and the next two: in the
+// order written, for the compilers would run one chain after another, so far apart that the
+// processor cannot overlap them.
 COLOPHON_INLINE void first_half(ShaState& s, __m128i words) {
-  s.cdgh = _mm_sha256rnds2_epu32(s.cdgh, s.abef, words);
+  __asm__ volatile("sha256rnds2 %2, %1, %0" : "+x"(s.cdgh) : "x"(s.abef), "Yz"(words));
 }
 COLOPHON_INLINE void second_half(ShaState& s, __m128i words) {
-  s.abef = _mm_sha256rnds2_epu32(s.abef, s.cdgh, words);
+  __asm__ volatile("sha256rnds2 %2, %1, %0" : "+x"(s.abef) : "x"(s.cdgh), "Yz"(words));
 }
 
 // Words 4q + 16 .. 4q + 19 of the schedule take the place of words 4q .. 4q + 3 in a ring of four.
@@ -80,10 +82,13 @@ COLOPHON_INLINE void compress(ShaState s[kChains], __m128i w[kChains][4]) {
     for (unsigned c = 0; c < kChains; ++c) {
       words[c] = _mm_add_epi32(w[c][q & 3], constants);
       first_half(s[c], words[c]);
-      if (q < 12) extend(w[c], q);
     }
     COLOPHON_UNROLL
     for (unsigned c = 0; c < kChains; ++c) second_half(s[c], _mm_shuffle_epi32(words[c], 0x0e));
+    COLOPHON_UNROLL
+    for (unsigned c = 0; c < kChains; ++c) {
+      if (q < 12) extend(w[c], q);
+    }
   }
   COLOPHON_UNROLL
   for (unsigned c = 0; c < kChains; ++c) s[c] = sum(s[c], before[c]);
@@ -106,7 +111,8 @@ struct ShaNiCompressor {
   static void set_words(State& state, unsigned lane, const uint32_t in[8]) {
     state.chain[lane] = from_words(in);
   }
-  static void run(State& state, const uint8_t* const at[kChains], size_t blocks) {
+  __attribute__((noinline)) static void run(State& state, const uint8_t* const at[kChains],
+                                            size_t blocks) {
     ShaState s[kChains];
     COLOPHON_UNROLL
     for (unsigned c = 0; c < kChains; ++c) s[c] = state.chain[c];
@@ -192,15 +198,6 @@ constexpr Node::Table Node::kSecond;
 
 constexpr unsigned kSkewed = 3;
 
-// The same as first_half and second_half, in the order written: the compilers would run one chain
-// after another, so far apart that the processor cannot overlap them.
-COLOPHON_INLINE void ordered_first_half(ShaState& s, __m128i words) {
-  __asm__ volatile("sha256rnds2 %2, %1, %0" : "+x"(s.cdgh) : "x"(s.abef), "Yz"(words));
-}
-COLOPHON_INLINE void ordered_second_half(ShaState& s, __m128i words) {
-  __asm__ volatile("sha256rnds2 %2, %1, %0" : "+x"(s.abef) : "x"(s.cdgh), "Yz"(words));
-}
-
 // The first block of some messages is heavy in its schedule, the second is rounds alone: the one of
 // some is worked on beside the other of those before them.
 template <class Shape, bool kHasOld, bool kHasNew>
@@ -214,22 +211,20 @@ COLOPHON_INLINE void skewed(ShaState old[kSkewed], const uint32_t* const second[
     const __m128i constants = load(Sha256::kRound + 4 * q);
     __m128i words[kSkewed];
     COLOPHON_UNROLL
-    for (unsigned c = 0; kHasOld && c < kSkewed; ++c)
-      ordered_first_half(old[c], load(second[c] + 4 * q));
+    for (unsigned c = 0; kHasOld && c < kSkewed; ++c) first_half(old[c], load(second[c] + 4 * q));
     COLOPHON_UNROLL
     for (unsigned c = 0; kHasNew && c < kSkewed; ++c) {
       words[c] = _mm_add_epi32(w[c][q & 3], constants);
       if (q < 12) extend(w[c], q);
-      ordered_first_half(fresh[c], words[c]);
+      first_half(fresh[c], words[c]);
     }
     COLOPHON_UNROLL
     for (unsigned c = 0; kHasOld && c < kSkewed; ++c) {
-      ordered_second_half(old[c],
-                          _mm_loadl_epi64(reinterpret_cast<const __m128i*>(second[c] + 4 * q + 2)));
+      second_half(old[c], _mm_loadl_epi64(reinterpret_cast<const __m128i*>(second[c] + 4 * q + 2)));
     }
     COLOPHON_UNROLL
     for (unsigned c = 0; kHasNew && c < kSkewed; ++c) {
-      ordered_second_half(fresh[c], _mm_shuffle_epi32(words[c], 0x0e));
+      second_half(fresh[c], _mm_shuffle_epi32(words[c], 0x0e));
     }
   }
   COLOPHON_UNROLL
@@ -310,7 +305,7 @@ void hash_leaves(int prefix, const uint8_t* in, size_t count, uint8_t* digests) 
   }
 }
 
-using Any = IteratedHash<ShaNiCompressor<2>, ShaNiCompressor<1>>;
+using Any = IteratedHash<ShaNiCompressor<3>, ShaNiCompressor<1>>;
 
 void fixed(int prefix, const uint8_t* in, size_t length, size_t count, uint8_t* digests) {
   if (length == 64) {

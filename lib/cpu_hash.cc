@@ -14,6 +14,9 @@ namespace {
 
 using kernels::HashKernel;
 
+// Of an algorithm's choice.
+std::size_t index_of(HashAlgorithm algorithm) { return static_cast<std::size_t>(algorithm) - 1; }
+
 #if COLOPHON_AVX512
 // How long a kernel takes for some pairs of SHA-256 digests: the shortest of a few times, since
 // whatever else the machine does only ever adds.
@@ -76,24 +79,34 @@ void CpuHash::choose() const {
               {&kernels::kBlake3Portable},
               {&kernels::kKeccak256Portable}};
 #if COLOPHON_AVX512
-  if (!avx512_) return;
   // A set of lanes takes as long as a third of its messages one by one, about.
-  const auto in_lanes = [](Choice& choice, const HashKernel& kernel, std::size_t lanes) {
-    choice = {&kernel, choice.kernel, lanes / 3};
+  const std::array<Choice, kAlgorithms> one_by_one = choices_;
+  const auto in_lanes = [&](HashAlgorithm algorithm, const HashKernel& kernel, std::size_t lanes) {
+    const std::size_t i = index_of(algorithm);
+    choices_[i] = {&kernel, one_by_one[i].kernel, lanes / 3};
   };
-  if (const HashKernel& faster = faster_sha256(); &faster != sha256) {
-    in_lanes(choices_[0], faster, 32);
+  if (kernels::cpu_has_avx2()) {
+    if (sha256 != &kernels::kSha256ShaNi) in_lanes(HashAlgorithm::kSha256, kernels::kSha256Avx2, 8);
+    in_lanes(HashAlgorithm::kSha512, kernels::kSha512Avx2, 4);
+    in_lanes(HashAlgorithm::kSm3, kernels::kSm3Avx2, 8);
+    in_lanes(HashAlgorithm::kBlake3, kernels::kBlake3Avx2,
+             1);  // a message's chunks have lanes, too
+    in_lanes(HashAlgorithm::kKeccak256, kernels::kKeccak256Avx2, 4);
   }
-  in_lanes(choices_[1], kernels::kSha512Avx512, 8);
-  in_lanes(choices_[2], kernels::kSm3Avx512, 32);
-  in_lanes(choices_[3], kernels::kBlake3Avx512, 1);  // a message's chunks have lanes, too
-  in_lanes(choices_[4], kernels::kKeccak256Avx512, 8);
+  if (!avx512_) return;
+  if (const HashKernel& faster = faster_sha256(); &faster != sha256) {
+    in_lanes(HashAlgorithm::kSha256, faster, 32);
+  }
+  in_lanes(HashAlgorithm::kSha512, kernels::kSha512Avx512, 8);
+  in_lanes(HashAlgorithm::kSm3, kernels::kSm3Avx512, 32);
+  in_lanes(HashAlgorithm::kBlake3, kernels::kBlake3Avx512, 1);
+  in_lanes(HashAlgorithm::kKeccak256, kernels::kKeccak256Avx512, 8);
 #endif
 }
 
 const CpuHash::Choice& CpuHash::choice(HashAlgorithm algorithm) const {
   std::call_once(chosen_, [this] { choose(); });
-  return choices_[static_cast<std::size_t>(algorithm) - 1];
+  return choices_[index_of(algorithm)];
 }
 
 void CpuHash::hash(const HashForm& form, const Slices& messages, std::uint8_t* digests) const {

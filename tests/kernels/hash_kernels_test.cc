@@ -113,8 +113,14 @@ std::vector<Tested> all_tested() {
       {"Sha3Simulated", &kernels::kSha3Simulated, sha3, always},
   };
 #if COLOPHON_AVX512
-  const auto avx512 = kernels::cpu_has_avx512;
   tested.push_back({"Sha256ShaNi", &kernels::kSha256ShaNi, sha256, kernels::cpu_has_sha_ni});
+  const auto avx2 = kernels::cpu_has_avx2;
+  tested.push_back({"Sha256Avx2", &kernels::kSha256Avx2, sha256, avx2});
+  tested.push_back({"Sha512Avx2", &kernels::kSha512Avx2, sha512, avx2});
+  tested.push_back({"Sm3Avx2", &kernels::kSm3Avx2, sm3, avx2});
+  tested.push_back({"Blake3Avx2", &kernels::kBlake3Avx2, blake3, avx2});
+  tested.push_back({"Keccak256Avx2", &kernels::kKeccak256Avx2, keccak, avx2});
+  const auto avx512 = kernels::cpu_has_avx512;
   tested.push_back({"Sha256Avx512", &kernels::kSha256Avx512, sha256, avx512});
   tested.push_back({"Sha512Avx512", &kernels::kSha512Avx512, sha512, avx512});
   tested.push_back({"Sm3Avx512", &kernels::kSm3Avx512, sm3, avx512});
@@ -197,6 +203,25 @@ TEST_P(HashKernelTest, EveryLengthInOneBatch) {
                 hex(want.substr(i * digest_bytes(), digest_bytes())))
           << all[i] << " bytes, prefix " << prefix;
     }
+  }
+}
+
+// The scheduler of lanes takes 4,096 of them at a time, the longest first.
+TEST_P(HashKernelTest, MoreMessagesThanAreOrderedAtOnce) {
+  std::mt19937_64 random(8);
+  const std::string bytes = random_bytes(9000);
+  const std::size_t count = kIsDebug && !is_long() ? 300 : 4096 + 300;
+  std::vector<HashInput> in;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t length = i % 100 == 99 ? random() % 8000 : random() % 200;
+    in.push_back({data(bytes) + random() % (bytes.size() - length), length});
+  }
+  std::string got(count * digest_bytes(), 0);
+  kernel().many(kNoPrefix, in.data(), in.size(), data(got));
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string message(reinterpret_cast<const char*>(in[i].data), in[i].bytes);
+    ASSERT_EQ(hex(got.substr(i * digest_bytes(), digest_bytes())), hex(GetParam().referee(message)))
+        << i;
   }
 }
 

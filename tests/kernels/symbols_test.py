@@ -10,8 +10,8 @@ import re
 import subprocess
 import sys
 
-DEFINED = re.compile(r"colophon::kernels::(k(P256|Sha256|Sha512|Sm3|Blake3|Keccak256)(Avx512|Portable)|kSha256ShaNi"
-                     r"|(p256_is_on_curve|blake3_begin|blake3_output|cpu_(has_avx512|has_sha_ni|is_amds))\(.*\))")
+DEFINED = re.compile(r"colophon::kernels::(k(P256|Sha256|Sha512|Sm3|Blake3|Keccak256)(Avx512|Avx2|Portable)|kSha256ShaNi"
+                     r"|(p256_is_on_curve|blake3_begin|blake3_output|cpu_(has_avx512|has_avx2|has_sha_ni|is_amds))\(.*\))")
 # What the compiler itself calls for, and the sanitizers.
 NEEDED = re.compile(r"(memcpy|memset|memmove|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__cxa_guard_(acquire|release|abort)"
                     r"|__gcov_.*|__gxx_personality_v0|_Unwind_Resume|__(asan|ubsan|tsan|sanitizer)_.*)")

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/hash.h"
+#include "kernels/hash_lanes_avx2.h"
+#include "kernels/keccak.h"
+#include "kernels/sha256.h"
+#include "kernels/sha512.h"
+#include "kernels/sm3.h"
+
+namespace colophon::kernels {
+namespace {
+
+template <class H, unsigned kVectors>
+constexpr HashKernel avx2() {
+  using Scalar = typename H::Scalar;
+  return IteratedHash<WordCompressor<H, Avx2Words<Scalar, kVectors>>,
+                      WordCompressor<H, Scalar>>::kernel("avx2");
+}
+
+}  // namespace
+
+const HashKernel kSha256Avx2 = avx2<Sha256, 1>();
+const HashKernel kSm3Avx2 = avx2<Sm3, 1>();
+const HashKernel kSha512Avx2 = avx2<Sha512, 1>();
+const HashKernel kKeccak256Avx2 = avx2<Keccak256, 1>();
+
+}  // namespace colophon::kernels
