@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "kernels/blake3.h"
 #include "kernels/hash.h"
 #include "kernels/hash_lanes_avx2.h"
 #include "kernels/keccak.h"
@@ -22,5 +23,6 @@ const HashKernel kSha256Avx2 = avx2<Sha256, 1>();
 const HashKernel kSm3Avx2 = avx2<Sm3, 1>();
 const HashKernel kSha512Avx2 = avx2<Sha512, 1>();
 const HashKernel kKeccak256Avx2 = avx2<Keccak256, 1>();
+const HashKernel kBlake3Avx2 = Blake3Instance<Avx2Words<uint32_t, 1>>::kernel("avx2");
 
 }  // namespace colophon::kernels

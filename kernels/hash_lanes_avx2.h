@@ -15,15 +15,23 @@ namespace {
 template <class S, unsigned N>
 using Avx2Words = VectorWords<S, N, 32>;
 
-// For _mm256_shuffle_epi8, of words of `word_bytes`: byte i of each comes from byte source(i).
-template <class F>
-COLOPHON_INLINE __m256i shuffle_of_words(int word_bytes, F source) {
+// For _mm256_shuffle_epi8: byte i of each word comes from byte (i + kTurn) of it, or with kReversed
+// from the byte at the other end.
+template <int kWordBytes, int kTurn, bool kReversed>
+struct ByteOrderInWords {
   alignas(32) char from[32];
-  for (int i = 0; i < 32; ++i) {
-    const int in_half = i % 16;
-    from[i] = static_cast<char>(in_half / word_bytes * word_bytes + source(in_half % word_bytes));
+  constexpr ByteOrderInWords() : from() {
+    for (int i = 0; i < 32; ++i) {
+      const int k = kReversed ? kWordBytes - 1 - i % kWordBytes : (i + kTurn) % kWordBytes;
+      from[i] = static_cast<char>(i % 16 / kWordBytes * kWordBytes + k);
+    }
   }
-  return _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
+};
+template <int kWordBytes, int kTurn, bool kReversed = false>
+COLOPHON_INLINE __m256i shuffle_words(__m256i words) {
+  static constexpr ByteOrderInWords<kWordBytes, kTurn, kReversed> kOrder;
+  return _mm256_shuffle_epi8(words,
+                             _mm256_load_si256(reinterpret_cast<const __m256i*>(kOrder.from)));
 }
 
 template <int K, class S, unsigned N>
@@ -32,9 +40,8 @@ COLOPHON_INLINE Avx2Words<S, N> rotate_left(const Avx2Words<S, N>& a) {
   return by_vector<S, N, 32>([&](unsigned i) {
     if constexpr (K % 8 == 0) {
       constexpr int kBytes = sizeof(S);
-      const __m256i from =
-          shuffle_of_words(kBytes, [](int k) { return (k + kBytes - K / 8) % kBytes; });
-      return reinterpret_cast<Vector>(_mm256_shuffle_epi8(reinterpret_cast<__m256i>(a.v[i]), from));
+      return reinterpret_cast<Vector>(
+          shuffle_words<kBytes, kBytes - K / 8>(reinterpret_cast<__m256i>(a.v[i])));
     } else {
       return (a.v[i] << K) | (a.v[i] >> (8 * static_cast<int>(sizeof(S)) - K));
     }
@@ -78,8 +85,6 @@ COLOPHON_INLINE void load_block(const uint8_t* const* at, size_t offset,
                                 Avx2Words<S, kVectors>* w) {
   constexpr unsigned kSide = 32 / sizeof(S);  // of the square that is transposed
   using Vector = typename Avx2Words<S, kVectors>::Vector;
-  constexpr int kBytes = sizeof(S);
-  const __m256i reversed = shuffle_of_words(kBytes, [](int k) { return kBytes - 1 - k; });
   COLOPHON_UNROLL
   for (unsigned vector = 0; vector < kVectors; ++vector) {
     const uint8_t* const* const lanes = at + vector * kSide;
@@ -91,7 +96,7 @@ COLOPHON_INLINE void load_block(const uint8_t* const* at, size_t offset,
       for (unsigned lane = 0; lane < kSide; ++lane) {
         row[lane] = _mm256_loadu_si256(
             reinterpret_cast<const __m256i*>(lanes[lane] + offset + first * sizeof(S)));
-        if (kOrder == ByteOrder::kBig) row[lane] = _mm256_shuffle_epi8(row[lane], reversed);
+        if (kOrder == ByteOrder::kBig) row[lane] = shuffle_words<sizeof(S), 0, true>(row[lane]);
       }
       if constexpr (kSide == 8) transpose8(row, column);
       if constexpr (kSide == 4) transpose4(row, column);
