@@ -126,6 +126,11 @@ class BackendImplementation {
   // Level by level through hash_pairs unless a backend fuses levels.
   [[nodiscard]] virtual Result<void> hash_tree(const HashForm& form, const std::uint8_t* nodes,
                                                std::size_t count, std::uint8_t* root) const;
+  // The same over the hashes (by `leaf_form`) of leaves, at least one. A few thousand leaves at a
+  // time, so that what is between them and the root stays small, unless a backend fuses levels.
+  [[nodiscard]] virtual Result<void> hash_leaves_tree(const HashForm& leaf_form,
+                                                      const HashForm& form, const Slices& leaves,
+                                                      std::uint8_t* root) const;
   [[nodiscard]] virtual Result<std::unique_ptr<HashStream::State>> hash_stream(
       HashAlgorithm algorithm) const = 0;
   // What does each algorithm: "sha256 sha-ni, sha512 avx512, …".

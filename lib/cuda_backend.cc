@@ -292,29 +292,38 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
   }
   [[nodiscard]] Result<void> hash_tree(const HashForm& form, const std::uint8_t* nodes,
                                        std::size_t count, std::uint8_t* root) const override {
-    constexpr std::size_t kTile = kernels::kMerkleCudaTileLeaves;
-    constexpr std::size_t kEach = sizeof(Digest);
     std::vector<std::uint8_t> level;  // the row of a tree that is left, once a tile has become one
-    while (form.algorithm == HashAlgorithm::kSha256 && form.prefix == 0x01 && !form.twice) {
+    while (has_tiles(form)) {
       const std::size_t tiles = count / kTile;
-      std::vector<std::uint8_t> roots((tiles + 1) * kEach);
-      if (on_device(count,
-                    [&](CudaSession& session) {
-                      return cuda_hash_tiles(session, cpu_(), nodes, tiles, roots.data());
-                    }) != tiles ||
-          tiles == 0) {
-        break;  // few, or the device failed: what came back is not worth keeping
+      std::vector<std::uint8_t> roots = tile_roots(TilesOf::kHashes, nodes, count);
+      if (roots.empty()) break;
+      if (const std::size_t rest = count % kTile; rest != 0) {
+        COLOPHON_TRY(cpu_().hash_tree(form, nodes + tiles * kTile * sizeof(Digest), rest,
+                                      &roots[tiles * sizeof(Digest)]));
       }
-      const std::size_t rest = count - tiles * kTile;
-      if (rest != 0) {  // a subtree that is not complete; it moves up as it is
-        COLOPHON_TRY(
-            cpu_().hash_tree(form, nodes + tiles * kTile * kEach, rest, &roots[tiles * kEach]));
-      }
-      count = tiles + (rest != 0 ? 1 : 0);
+      count = roots.size() / sizeof(Digest);
       level = std::move(roots);
       nodes = level.data();
     }
     return cpu_().hash_tree(form, nodes, count, root);
+  }
+  [[nodiscard]] Result<void> hash_leaves_tree(const HashForm& leaf_form, const HashForm& form,
+                                              const Slices& leaves,
+                                              std::uint8_t* root) const override {
+    const bool can =
+        has_tiles(form) && leaf_form.prefix == 0x00 && length_of_each(leaves) == sizeof(Digest);
+    std::vector<std::uint8_t> roots;
+    if (can) roots = tile_roots(TilesOf::kLeaves, leaves[0].data(), leaves.size());
+    if (roots.empty()) {
+      return BackendImplementation::hash_leaves_tree(leaf_form, form, leaves, root);
+    }
+    const std::size_t in_tiles = leaves.size() / kTile * kTile;
+    if (in_tiles < leaves.size()) {
+      const Slices rest{leaves.bytes, leaves.offsets.subspan(in_tiles)};
+      COLOPHON_TRY(cpu_().hash_leaves_tree(leaf_form, form, rest,
+                                           &roots[in_tiles / kTile * sizeof(Digest)]));
+    }
+    return hash_tree(form, roots.data(), roots.size() / sizeof(Digest), root);
   }
   [[nodiscard]] Result<std::unique_ptr<HashStream::State>> hash_stream(
       HashAlgorithm algorithm) const override {
@@ -356,6 +365,24 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     cpu_work.keys = keys;
     cpu_work.items = items;
     return cpu_().verify(cpu_work);
+  }
+
+  static constexpr std::size_t kTile = kernels::kMerkleCudaTileLeaves;
+  static bool has_tiles(const HashForm& form) {
+    return form.algorithm == HashAlgorithm::kSha256 && form.prefix == 0x01 && !form.twice;
+  }
+  // The roots of the tiles of some nodes, and room for that of the nodes left, a subtree that is
+  // not complete, which moves up as it is. Empty: there are few, or the device failed, and what
+  // came back is not worth keeping.
+  [[nodiscard]] std::vector<std::uint8_t> tile_roots(TilesOf kind, const std::uint8_t* nodes,
+                                                     std::size_t count) const {
+    const std::size_t tiles = count / kTile;
+    std::vector<std::uint8_t> roots((tiles + (count % kTile != 0 ? 1 : 0)) * sizeof(Digest));
+    const std::size_t done = on_device(count, [&](CudaSession& session) {
+      return cuda_hash_tiles(session, cpu_(), kind, nodes, tiles, roots.data());
+    });
+    if (done != tiles || tiles == 0) return {};
+    return roots;
   }
 
   // What `work` says of so many hashes that it did; 0 where they are too few or there is no device.

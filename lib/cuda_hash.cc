@@ -344,20 +344,33 @@ std::size_t cuda_hash_pairs(CudaSession& session, const BackendImplementation& c
                    2 * digest_bytes(form.algorithm), nodes, count, parents);
 }
 
-std::size_t cuda_hash_tiles(CudaSession& session, const BackendImplementation& cpu,
-                            const std::uint8_t* leaf_hashes, std::size_t count,
+std::size_t cuda_hash_tiles(CudaSession& session, const BackendImplementation& cpu, TilesOf kind,
+                            const std::uint8_t* nodes, std::size_t count,
                             std::uint8_t* roots) noexcept {
-  const Fixed fixed = {
-      kernels::kMerkleCudaTileLeaves * sizeof(Digest), sizeof(Digest),
-      [](const std::uint32_t* inputs, std::uint32_t* out, std::uint32_t tiles,
-         cudaStream_t stream) {
-        return launch(kernels::merkle_cuda_tiles, kernels::merkle_cuda_blocks(tiles),
-                      MerkleCudaTiles{inputs, out, tiles}, "launch of merkle_cuda_tiles", stream);
-      },
-      [&](const std::uint8_t* tile, std::uint8_t* root) {
-        return cpu.hash_tree({.prefix = 0x01}, tile, kernels::kMerkleCudaTileLeaves, root);
-      }};
-  return run_fixed(session, fixed, leaf_hashes, count, roots);
+  constexpr std::size_t kNodes = kernels::kMerkleCudaTileLeaves;
+  constexpr std::size_t kTileBytes = kNodes * sizeof(Digest);
+  const auto kernel =
+      kind == TilesOf::kLeaves ? kernels::merkle_cuda_tiles_of_leaves : kernels::merkle_cuda_tiles;
+  const Fixed fixed = {kTileBytes, sizeof(Digest),
+                       [kernel](const std::uint32_t* inputs, std::uint32_t* out,
+                                std::uint32_t tiles, cudaStream_t stream) {
+                         return launch(kernel, kernels::merkle_cuda_blocks(tiles),
+                                       MerkleCudaTiles{inputs, out, tiles}, "launch of tiles",
+                                       stream);
+                       },
+                       [&](const std::uint8_t* tile, std::uint8_t* root) -> Result<void> {
+                         std::array<std::uint8_t, kTileBytes> hashes;
+                         if (kind == TilesOf::kLeaves) {
+                           std::array<std::uint64_t, kNodes + 1> offsets;
+                           for (std::size_t i = 0; i <= kNodes; ++i)
+                             offsets[i] = i * sizeof(Digest);
+                           const Slices leaves{{tile, kTileBytes}, offsets};
+                           COLOPHON_TRY(cpu.hash({.prefix = 0x00}, leaves, hashes.data()));
+                           tile = hashes.data();
+                         }
+                         return cpu.hash_tree({.prefix = 0x01}, tile, kNodes, root);
+                       }};
+  return run_fixed(session, fixed, nodes, count, roots);
 }
 
 }  // namespace colophon

@@ -22,10 +22,11 @@ namespace colophon {
 [[nodiscard]] std::size_t cuda_hash_pairs(CudaSession& session, const BackendImplementation& cpu,
                                           const HashForm& form, const std::uint8_t* nodes,
                                           std::size_t count, std::uint8_t* parents) noexcept;
-// Roots of complete subtrees of kMerkleCudaTileLeaves leaf hashes, `count` of them, by SHA-256 and
-// RFC 9162's prefix. `roots` may be the front of `leaf_hashes`.
+// Roots of complete subtrees of kMerkleCudaTileLeaves nodes, `count` of them, by SHA-256 and RFC
+// 9162's prefixes. The nodes are leaf hashes, or leaves of as many bytes.
+enum class TilesOf : std::uint8_t { kHashes, kLeaves };
 [[nodiscard]] std::size_t cuda_hash_tiles(CudaSession& session, const BackendImplementation& cpu,
-                                          const std::uint8_t* leaf_hashes, std::size_t count,
-                                          std::uint8_t* roots) noexcept;
+                                          TilesOf kind, const std::uint8_t* nodes,
+                                          std::size_t count, std::uint8_t* roots) noexcept;
 
 }  // namespace colophon

@@ -485,14 +485,17 @@ bool CudaSession::close() {
   for (const auto& slot : slots_) {
     if (slot->stream_ != nullptr) streams.push_back(slot->stream_);
   }
+  bool is_sound = true;
+  const auto expect = [&is_sound](cudaError_t result) { is_sound &= result == cudaSuccess; };
   for (cudaStream_t stream : streams) {
     if (!failed_) (void)wait_for(stream);  // for tables that are given back; not after a failure
-    if (is_done(stream) == cudaErrorNotReady) return false;
+    const cudaError_t state = is_done(stream);
+    if (state == cudaErrorNotReady) return false;
+    expect(state);  // where it is an error, nothing says that the work is done
   }
   std::size_t free_bytes = 0;
   std::size_t total_bytes = 0;  // asked for an error that sticks
-  bool is_sound = !failed_ || cudaMemGetInfo(&free_bytes, &total_bytes) == cudaSuccess;
-  const auto free = [&is_sound](cudaError_t result) { is_sound &= result == cudaSuccess; };
+  if (failed_) expect(cudaMemGetInfo(&free_bytes, &total_bytes));
   std::unordered_set<void*> tables;
   if (home_) {
     const std::scoped_lock guard(home_->mutex);
@@ -503,20 +506,20 @@ bool CudaSession::close() {
     // break before it has, that stays until the process ends.
     std::erase_if(tables, [&](void* table) {
       const cudaError_t result = cudaFreeAsync(table, home_->stream);
-      free(result);
+      expect(result);
       return result == cudaSuccess;
     });
-    free(cudaStreamSynchronize(home_->stream));
+    expect(cudaStreamSynchronize(home_->stream));
   }
   if (is_sound) {
     for (const auto& slot : slots_) {
-      for (const auto& [key, graph] : slot->graphs_) free(cudaGraphExecDestroy(graph));
-      if (slot->device_ != nullptr) free(cudaFree(slot->device_));
-      if (slot->host_ != nullptr) free(cudaFreeHost(slot->host_));
+      for (const auto& [key, graph] : slot->graphs_) expect(cudaGraphExecDestroy(graph));
+      if (slot->device_ != nullptr) expect(cudaFree(slot->device_));
+      if (slot->host_ != nullptr) expect(cudaFreeHost(slot->host_));
     }
-    if (build_memory_ != nullptr) free(cudaFree(build_memory_));
-    if (build_keys_ != nullptr) free(cudaFreeHost(build_keys_));
-    for (cudaStream_t stream : streams) free(cudaStreamDestroy(stream));
+    if (build_memory_ != nullptr) expect(cudaFree(build_memory_));
+    if (build_keys_ != nullptr) expect(cudaFreeHost(build_keys_));
+    for (cudaStream_t stream : streams) expect(cudaStreamDestroy(stream));
   }
   if (!is_sound) {
     (void)cudaDeviceReset();
@@ -610,7 +613,8 @@ Result<std::shared_ptr<void>> CudaSession::allocate_table(unsigned bits) {
     const std::scoped_lock closing(home->mutex);
     if (home->has_failed || home->tables.erase(at) == 0) return;
     (void)cudaSetDevice(home->device);
-    (void)cudaFreeAsync(at, home->stream);
+    // Refused, it is freed when the session is closed.
+    if (cudaFreeAsync(at, home->stream) != cudaSuccess) home->tables.insert(at);
   });
 }
 

@@ -93,8 +93,8 @@ constexpr NamedProfile kProfileNames[] = {{TreeProfile::kRfc9162, "rfc9162"},
                                           {TreeProfile::kPlainPairs, "pairs"},
                                           {TreeProfile::kBitcoin, "bitcoin"}};
 
-// Leaves of one streamed step: wide enough for every backend's lanes, and their hashes stay in a
-// core's cache.
+// Leaves of one streamed step, a complete subtree: wide enough for every backend's lanes, and their
+// hashes stay in a core's cache.
 constexpr std::size_t kChunkLeaves = 4096;
 // Leaves are shared out to threads in complete subtrees, several for each, so that none waits long.
 constexpr std::size_t kPiecesForThread = 8;
@@ -109,26 +109,31 @@ Result<D> empty_root(const MerkleHasher& hasher) {
   return root;
 }
 
-// Without a check of the shape.
-Result<void> hash_leaves(const MerkleHasher& hasher, const Slices& leaves, std::uint8_t* hashes) {
+Result<void> check_leaves(const MerkleHasher& hasher, const Slices& leaves) {
+  COLOPHON_TRY(check_shape(leaves, "leaves"));
+  if (hasher.profile() == TreeProfile::kRfc9162) return {};
   const std::size_t ambiguous = 2 * digest_bytes(hasher.algorithm());
-  if (hasher.profile() != TreeProfile::kRfc9162) {
-    for (std::size_t i = 0; i < leaves.size(); ++i) {
-      if (leaves[i].size() != ambiguous) continue;
-      return make_error(ErrorCode::kMalformed,
-                        "a leaf has " + std::to_string(ambiguous) +
-                            " bytes and could be read as a node (CVE-2017-12842); the profile "
-                            "rfc9162 tells them apart",
-                        "leaves");
-    }
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    if (leaves[i].size() != ambiguous) continue;
+    return make_error(ErrorCode::kMalformed,
+                      "a leaf has " + std::to_string(ambiguous) +
+                          " bytes and could be read as a node (CVE-2017-12842); the profile "
+                          "rfc9162 tells them apart",
+                      "leaves");
   }
-  return hasher.backend().implementation().hash(merkle::leaf_form(hasher), leaves, hashes);
+  return {};
 }
 
-// The root of `count` > 0 leaves: complete subtrees are shared out to the threads, and
-// append(frontier, begin, end) puts a subtree's leaves on an empty frontier.
-template <class D, class Append>
-Result<D> root_in_pieces(const MerkleHasher& hasher, std::size_t count, const Append& append) {
+Slices some_of(const Slices& leaves, std::size_t begin, std::size_t end) {
+  return {leaves.bytes, leaves.offsets.subspan(begin, end - begin + 1)};
+}
+
+// The root of `count` > 0 leaves. Complete subtrees are shared out to the threads; whole(begin,
+// end, root) is the root of some leaves where a lone node moves up, append(frontier, begin, end)
+// puts them on an empty frontier where it does not.
+template <class D, class Whole, class Append>
+Result<D> root_in_pieces(const MerkleHasher& hasher, std::size_t count, const Whole& whole,
+                         const Append& append) {
   std::size_t piece = std::bit_ceil(count);
   if (hasher.threads() > 1) {
     piece = std::max(kChunkLeaves, std::bit_ceil(count / (kPiecesForThread * hasher.threads())));
@@ -138,6 +143,7 @@ Result<D> root_in_pieces(const MerkleHasher& hasher, std::size_t count, const Ap
   const auto hash_piece = [&](std::size_t i) -> Result<void> {
     const std::size_t begin = i * piece;
     const std::size_t end = std::min(count, begin + piece);
+    if (!merkle::copies_lone_node(hasher)) return whole(begin, end, roots[i].data());
     COLOPHON_TRY_ASSIGN(auto frontier, MerkleFrontierOf<D>::create(hasher));
     COLOPHON_TRY(append(frontier, begin, end));
     auto edge = merkle::edge_of<D>(hasher, frontier.size(), frontier.hashes());
@@ -208,49 +214,68 @@ Result<void> BackendImplementation::hash_tree(const HashForm& form, const std::u
   return {};
 }
 
+Result<void> BackendImplementation::hash_leaves_tree(const HashForm& leaf_form,
+                                                     const HashForm& form, const Slices& leaves,
+                                                     std::uint8_t* root) const {
+  const std::size_t each = digest_bytes(form.algorithm);
+  const std::size_t count = leaves.size();
+  std::vector<std::uint8_t> hashes(std::min(count, kChunkLeaves) * each);
+  std::vector<std::uint8_t> roots(((count - 1) / kChunkLeaves + 1) * each);
+  for (std::size_t begin = 0; begin < count; begin += kChunkLeaves) {
+    const std::size_t end = std::min(count, begin + kChunkLeaves);
+    COLOPHON_TRY(hash(leaf_form, some_of(leaves, begin, end), hashes.data()));
+    COLOPHON_TRY(hash_tree(form, hashes.data(), end - begin, &roots[begin / kChunkLeaves * each]));
+  }
+  return hash_tree(form, roots.data(), roots.size() / each, root);
+}
+
 template <class D>
 Result<void> merkle_leaf_hashes(const MerkleHasher& hasher, const Slices& leaves,
                                 std::span<HashOf<D>> leaf_hashes) {
   COLOPHON_TRY(merkle::check_digest_size(hasher, sizeof(D)));
-  COLOPHON_TRY(check_shape(leaves, "leaves"));
+  COLOPHON_TRY(check_leaves(hasher, leaves));
   COLOPHON_TRY(merkle::check_count(leaf_hashes.size(), "leaf_hashes", leaves.size(), "leaves"));
   if (leaves.size() == 0) return {};
-  return hash_leaves(hasher, leaves, leaf_hashes[0].data());
+  return hasher.backend().implementation().hash(merkle::leaf_form(hasher), leaves,
+                                                leaf_hashes[0].data());
 }
 
 template <class D>
 Result<D> merkle_root(const MerkleHasher& hasher, HashesOf<D> leaf_hashes) {
   COLOPHON_TRY(merkle::check_digest_size(hasher, sizeof(D)));
   if (leaf_hashes.empty()) return empty_root<D>(hasher);
-  if (hasher.threads() == 1 && !merkle::copies_lone_node(hasher)) {
-    D root;
-    COLOPHON_TRY(hasher.backend().implementation().hash_tree(
-        merkle::node_form(hasher), leaf_hashes[0].data(), leaf_hashes.size(), root.data()));
-    return root;
-  }
+  const auto whole = [&](std::size_t begin, std::size_t end, std::uint8_t* root) {
+    return hasher.backend().implementation().hash_tree(
+        merkle::node_form(hasher), leaf_hashes[begin].data(), end - begin, root);
+  };
   const auto append = [&](MerkleFrontierOf<D>& frontier, std::size_t begin, std::size_t end) {
     return frontier.append(leaf_hashes.subspan(begin, end - begin));
   };
-  return root_in_pieces<D>(hasher, leaf_hashes.size(), append);
+  return root_in_pieces<D>(hasher, leaf_hashes.size(), whole, append);
 }
 
 template <class D>
 Result<D> merkle_root_of_leaves(const MerkleHasher& hasher, const Slices& leaves) {
   COLOPHON_TRY(merkle::check_digest_size(hasher, sizeof(D)));
-  COLOPHON_TRY(check_shape(leaves, "leaves"));
+  COLOPHON_TRY(check_leaves(hasher, leaves));
   if (leaves.size() == 0) return empty_root<D>(hasher);
+  const BackendImplementation& by = hasher.backend().implementation();
+  const auto whole = [&](std::size_t begin, std::size_t end, std::uint8_t* root) {
+    return by.hash_leaves_tree(merkle::leaf_form(hasher), merkle::node_form(hasher),
+                               some_of(leaves, begin, end), root);
+  };
   const auto append = [&](MerkleFrontierOf<D>& frontier, std::size_t begin,
                           std::size_t end) -> Result<void> {
     std::vector<D> hashes(std::min(kChunkLeaves, end - begin));
     for (; begin < end; begin += kChunkLeaves) {
       const std::span<D> chunk = std::span(hashes).first(std::min(kChunkLeaves, end - begin));
-      const Slices some{leaves.bytes, leaves.offsets.subspan(begin, chunk.size() + 1)};
-      COLOPHON_TRY(hash_leaves(hasher, some, chunk[0].data()));
+      COLOPHON_TRY(by.hash(merkle::leaf_form(hasher), some_of(leaves, begin, begin + chunk.size()),
+                           chunk[0].data()));
       COLOPHON_TRY(frontier.append(chunk));
     }
     return {};
   };
-  return root_in_pieces<D>(hasher, leaves.size(), append);
+  return root_in_pieces<D>(hasher, leaves.size(), whole, append);
 }
 
 template Result<void> merkle_leaf_hashes<Digest>(const MerkleHasher&, const Slices&,

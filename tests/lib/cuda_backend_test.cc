@@ -116,7 +116,7 @@ class Gpu {
     EXPECT_TRUE(done.ok()) << done.error().message;
     return verdicts == expected;
   }
-  // Messages of any length, in two pieces; pairs, in place; a tree of two tiles and some more.
+  // Messages of any length, in two pieces; pairs, in place; trees of two tiles and some more.
   // Whether the hashes are openssl's.
   [[nodiscard]] bool hash() const {
     constexpr std::size_t kMessages = 400;
@@ -125,6 +125,10 @@ class Gpu {
     Column messages;
     for (std::size_t i = 0; i < kMessages; ++i) messages.add(Bytes(i % 150, 7));
     const Bytes nodes(kLeaves * sizeof(Digest), 0x5a);
+    Column leaves;
+    for (std::size_t i = 0; i < kLeaves; ++i) {
+      leaves.add(Bytes(sizeof(Digest), static_cast<std::uint8_t>(i)));
+    }
     const auto all = [&](const BackendImplementation& by) {
       Bytes hashes((kMessages + kLeaves) * sizeof(Digest));
       EXPECT_TRUE(by.hash({}, messages.slices(), hashes.data()).ok());
@@ -134,6 +138,9 @@ class Gpu {
       Digest root;
       EXPECT_TRUE(by.hash_tree({.prefix = 1}, nodes.data(), kLeaves, root.data()).ok());
       hashes.resize((kMessages + kPairs) * sizeof(Digest));
+      hashes.insert(hashes.end(), root.begin(), root.end());
+      EXPECT_TRUE(
+          by.hash_leaves_tree({.prefix = 0}, {.prefix = 1}, leaves.slices(), root.data()).ok());
       hashes.insert(hashes.end(), root.begin(), root.end());
       return hashes;
     };
@@ -374,8 +381,8 @@ TEST(CudaBackend, EveryKernelRuns) {
     EXPECT_EQ(kernel.faults, 0U) << kernel.kernel;
   }
   // Eight for signatures; pairs and nodes of five algorithms, SHA-256's leaves, messages of four
-  // and BLAKE3's two, tiles.
-  EXPECT_EQ(run.size(), 8U + 10 + 1 + 4 + 2 + 1);
+  // and BLAKE3's two, tiles of hashes and of leaves.
+  EXPECT_EQ(run.size(), 8U + 10 + 1 + 4 + 2 + 2);
 }
 
 TEST(CudaBackend, BothShapesAndAnyOrderOfWarpsGiveTheSame) {
@@ -517,9 +524,11 @@ void survive(const Fault& fault, std::uint64_t seed) {
     EXPECT_LE(gpu.info().faults, 1 + fault.count) << gpu.info().last_fault;
   }
   EXPECT_EQ(first_finding(), "");
-  // To a device that is gone nothing can be given back. Of one that broke, a table or two may stay
-  // that were being freed: whether they were, cannot be known.
-  const std::size_t held_max = fault.effect == Effect::kBreak ? 2 : 0;
+  // To a device that is gone nothing can be given back. Of one that broke, a few tables may stay
+  // that were being freed, to make room for a wider one: whether they were, cannot be known. And
+  // one that does not give up a graph when it is asked has it still.
+  const bool keeps_graph = fault.where == "cudaGraphDestroy" && fault.effect == Effect::kFail;
+  const std::size_t held_max = fault.effect == Effect::kBreak ? 4 : keeps_graph ? 1 : 0;
   EXPECT_TRUE(held() <= held_max || fault.effect == Effect::kLose) << held();
 }
 
@@ -644,19 +653,21 @@ TEST(CudaFaults, WorkThatHangsIsNotWaitedForForLong) {
 
 TEST(CudaFaults, OfAnyKindAllTheTimeCostNoVerdict) {
   const std::uint64_t seeds = is_long() ? 60 : kIsDebug ? 1 : 3;
+  std::size_t met = 0;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     Settings settings = small_gpu();
     settings.seed = seed;
-    settings.chaos = 100 * static_cast<std::uint32_t>(seed);
+    settings.chaos = 100 + 100 * static_cast<std::uint32_t>(seed % 4);
     settings.hang_ms = 20;
     gpu_emulator::power_cycle(settings);
     CudaOptions options = small_pieces();
     const Gpu gpu(options);
     (void)gpu.why_not();
     for (int i = 0; i < 6; ++i) EXPECT_TRUE(gpu.work()) << "seed " << seed;
-    EXPECT_FALSE(gpu_emulator::faults_met().empty());
+    met += gpu_emulator::faults_met().size();
     EXPECT_EQ(first_finding(), "") << "seed " << seed;
   }
+  EXPECT_GE(met, seeds);
 }
 
 // --- threads -------------------------------------------------------------------------------------
