@@ -10,6 +10,43 @@
 namespace colophon::kernels {
 namespace {
 
+// In which order messages begin. Each time a lane is done all of them stop, for about as long as a
+// block takes: where lanes are many, messages of about one size begin together, those of some in a
+// row, which lie near each other in memory.
+template <class E>
+class LaneOrder {
+ public:
+  LaneOrder(const E& engine, size_t count) : engine_(engine), count_(count) {}
+
+  // The i-th, asked for in turn.
+  size_t operator()(size_t i) {
+    if constexpr (E::kLanes < 8) return i;
+    if (i % kWindow == 0) arrange(i);
+    return i - i % kWindow + order_[i % kWindow];
+  }
+
+ private:
+  static constexpr size_t kWindow = 16 * E::kLanes;
+  static constexpr size_t kSizes = 64;  // that much and above count as one
+
+  // The longest first.
+  void arrange(size_t first) {
+    const size_t count = count_ - first < kWindow ? count_ - first : kWindow;
+    const auto place = [this, first](size_t i) {
+      const size_t size = engine_.size(first + i);
+      return kSizes - 1 - (size < kSizes ? size : kSizes - 1);
+    };
+    uint16_t end[kSizes] = {};
+    for (size_t i = 0; i < count; ++i) ++end[place(i)];
+    for (size_t i = 1; i < kSizes; ++i) end[i] = static_cast<uint16_t>(end[i] + end[i - 1]);
+    for (size_t i = count; i-- > 0;) order_[--end[place(i)]] = static_cast<uint16_t>(i);
+  }
+
+  const E& engine_;
+  const size_t count_;
+  uint16_t order_[kWindow];
+};
+
 // E has kLanes, kFewLanes, kBlockBytes, arrays at[kLanes] (where a lane's next block is) and
 // blocks[kLanes] (how many lie there one after another), and
 //   size(i)            of message i, in about blocks
@@ -18,9 +55,9 @@ namespace {
 //   end(lane)          the lane's message is done
 //   run(n)             the next n blocks of every lane; an idle one's do not matter
 //   run_alone(lane)    the blocks of one lane; asked for where kFewLanes or fewer are left
-// message(i) is the i-th to begin, of `count`.
-template <class E, class F>
-void run_in_order(E& engine, size_t count, F message) {
+template <class E>
+void run_in_lanes(E& engine, size_t count) {
+  LaneOrder<E> message(engine, count);
   bool busy[E::kLanes];
   size_t next = 0;
   unsigned busy_count = 0;
@@ -58,32 +95,6 @@ void run_in_order(E& engine, size_t count, F message) {
       engine.run_alone(lane);
     } while (engine.advance(lane));
     engine.end(lane);
-  }
-}
-
-// Each time a lane is done all of them stop, for about as long as a block takes: messages of one
-// size stop together. The longest go first, so that the lanes left idle at the end are so for
-// short.
-template <class E>
-void run_in_lanes(E& engine, size_t count) {
-  constexpr size_t kPieceMax = 4096;
-  constexpr size_t kSizes = 64;  // that much and above count as one
-  uint16_t order[kPieceMax];
-  for (size_t first = 0; first < count; first += kPieceMax) {
-    const size_t piece = count - first < kPieceMax ? count - first : kPieceMax;
-    if (piece <= E::kLanes) {
-      run_in_order(engine, piece, [first](size_t i) { return first + i; });
-      return;
-    }
-    const auto place = [&engine, first](size_t i) {
-      const size_t size = engine.size(first + i);
-      return kSizes - 1 - (size < kSizes ? size : kSizes - 1);
-    };
-    uint16_t end[kSizes] = {};
-    for (size_t i = 0; i < piece; ++i) ++end[place(i)];
-    for (size_t i = 1; i < kSizes; ++i) end[i] = static_cast<uint16_t>(end[i] + end[i - 1]);
-    for (size_t i = piece; i-- > 0;) order[--end[place(i)]] = static_cast<uint16_t>(i);
-    run_in_order(engine, piece, [first, &order](size_t i) { return first + order[i]; });
   }
 }
 
