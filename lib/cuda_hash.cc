@@ -71,17 +71,20 @@ bool is_right(CudaSession& session, const Result<void>& computed, const std::uin
 }
 
 // Items of one length, one after another, each of which becomes one result of one length.
+template <class LaunchItems, class ComputeItem>
 struct Fixed {
   std::size_t in_bytes, out_bytes;
-  // Of the items in the device's memory.
-  std::function<CudaLaunched(const std::uint32_t*, std::uint32_t*, std::uint32_t, cudaStream_t)>
-      launch;
-  // Of one item, on the CPU.
-  std::function<Result<void>(const std::uint8_t*, std::uint8_t*)> compute;
+  // (in, out, count, stream): of items in the device's memory.
+  LaunchItems launch;
+  // (item, result): of one, on the CPU.
+  ComputeItem compute;
 };
+template <class LaunchItems, class ComputeItem>
+Fixed(std::size_t, std::size_t, LaunchItems, ComputeItem) -> Fixed<LaunchItems, ComputeItem>;
 
-std::size_t run_fixed(CudaSession& session, const Fixed& fixed, const std::uint8_t* in,
-                      std::size_t count, std::uint8_t* out) noexcept {
+template <class LaunchItems, class ComputeItem>
+std::size_t run_fixed(CudaSession& session, const Fixed<LaunchItems, ComputeItem>& fixed,
+                      const std::uint8_t* in, std::size_t count, std::uint8_t* out) noexcept {
   const std::size_t room = session.work_bytes_max();
   if (room < fixed.in_bytes + fixed.out_bytes + kPartUnit) return 0;
   const std::size_t each = (room - kPartUnit) / (fixed.in_bytes + fixed.out_bytes);
@@ -192,9 +195,10 @@ CudaLaunched launch_messages(const HashForm& form, const HashCudaMessages& messa
   return launched;
 }
 
-// Messages [first, end).
+// Messages [first, end); or one for which no slot has room, and which is the CPU's.
 struct Piece {
   std::size_t first, end;
+  bool is_too_large = false;
 };
 
 // Where a piece has what, in the device's memory.
@@ -235,23 +239,23 @@ class MessagesRun {
     return {piece.end - piece.first, bytes, each_, form_.algorithm == HashAlgorithm::kBlake3};
   }
 
-  // Pieces that a slot has room for, up to a message that it has not.
   void cut() {
     Piece piece{0, 0};
     while (piece.end < messages_.size()) {
-      if (layout({piece.first, piece.end + 1}).end <= session_.work_bytes_max()) {
-        ++piece.end;
-        continue;
-      }
-      if (piece.first == piece.end) return;
+      const bool has_room = layout({piece.first, piece.end + 1}).end <= session_.work_bytes_max();
+      if (has_room || piece.first == piece.end) ++piece.end;
+      if (has_room) continue;
+      piece.is_too_large =
+          piece.end == piece.first + 1 && layout(piece).end > session_.work_bytes_max();
       pieces_.push_back(piece);
-      piece.first = piece.end;
+      piece = {piece.end, piece.end};
     }
     if (piece.first != piece.end) pieces_.push_back(piece);
   }
 
   [[nodiscard]] bool start(CudaSlot& slot, std::size_t index) {
     const Piece piece = pieces_[index];
+    if (piece.is_too_large) return true;
     const MessagesLayout at = layout(piece);
     const std::size_t count = piece.end - piece.first;
     const std::uint64_t begin = messages_.offsets[piece.first];
@@ -285,10 +289,14 @@ class MessagesRun {
   }
 
   [[nodiscard]] bool land(CudaSlot& slot, std::size_t index) {
-    const Result<const std::uint8_t*> results = slot.finish_work();
-    if (!results) return false;
     const Piece piece = pieces_[index];
     const std::size_t count = piece.end - piece.first;
+    if (piece.is_too_large) {
+      const Slices alone{messages_.bytes, messages_.offsets.subspan(piece.first, 2)};
+      return cpu_.hash(form_, alone, digests_ + piece.first * each_).ok();
+    }
+    const Result<const std::uint8_t*> results = slot.finish_work();
+    if (!results) return false;
     for (const std::size_t i : {std::size_t{0}, count - 1}) {
       std::array<std::uint8_t, kDigestBytesMax> expected;
       const Result<void> computed = cpu_.hash(

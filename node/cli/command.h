@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "colophon/error.hpp"
 
@@ -42,6 +43,10 @@ int report_unchecked(const Error& error, bool json = false);
 void add_backends_command(CLI::App& app, int& exit_code);
 void add_verify_command(CLI::App& app, int& exit_code);
 void add_hash_command(CLI::App& app, int& exit_code);
+// CLI11 takes the name "[a,b]" for two, where there may be several: arguments of `hash` that it
+// would take apart get a mark, which add_hash_command's callback takes off.
+inline constexpr std::string_view kHashCommand = "hash";
+void mark_names(std::vector<std::string>& arguments);
 void add_merkle_commands(CLI::App& app, int& exit_code);
 void add_hsm_commands(CLI::App& app, int& exit_code);
 void add_ca_commands(CLI::App& app, int& exit_code);

@@ -61,6 +61,15 @@ std::uint64_t position_of(const Input& input) {
   return position < 0 ? 0 : static_cast<std::uint64_t>(position);
 }
 
+bool same_time(const struct timespec& a, const struct timespec& b) {
+  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+Error changed(const std::string& path) {
+  return make_error(ErrorCode::kUnavailable, "cannot be hashed: it changed while it was read",
+                    path);
+}
+
 // Whether what was read, `end` being the place of its last byte, is one state of the file.
 Result<void> check_unchanged(const struct stat& before, const struct stat& after, std::uint64_t end,
                              const std::string& path) {
@@ -69,10 +78,8 @@ Result<void> check_unchanged(const struct stat& before, const struct stat& after
     return make_error(ErrorCode::kNotFound, "cannot be hashed: it was removed while it was read",
                       path);
   }
-  if (before.st_size != after.st_size || before.st_mtim.tv_sec != after.st_mtim.tv_sec ||
-      before.st_mtim.tv_nsec != after.st_mtim.tv_nsec) {
-    return make_error(ErrorCode::kUnavailable, "cannot be hashed: it changed while it was read",
-                      path);
+  if (before.st_size != after.st_size || !same_time(before.st_mtim, after.st_mtim)) {
+    return changed(path);
   }
   // The files of /proc have bytes, but no size.
   const auto size = static_cast<std::uint64_t>(before.st_size);
@@ -89,29 +96,39 @@ Result<void> check_unchanged(const struct stat& before, const struct stat& after
 
 Result<FileHash> hash_file(const Backend& backend, HashAlgorithm algorithm, const std::string& path,
                            FileKind kind, const std::function<void(std::uint64_t)>& progress) {
-  COLOPHON_TRY_ASSIGN(HashStream stream, HashStream::create(backend, algorithm));
+  constexpr int kReadingsMax = 3;
   COLOPHON_TRY_ASSIGN(const Input input, Input::open(path, kind));
-  COLOPHON_TRY_ASSIGN(const struct stat before, status_of(input, path));
+  COLOPHON_TRY_ASSIGN(struct stat before, status_of(input, path));
   COLOPHON_TRY(check_kind(before, kind, path));
   const std::uint64_t begin = position_of(input);
-
-  FileHash hash;
   const auto piece = std::make_unique_for_overwrite<std::uint8_t[]>(kHashPieceBytes);
-  while (true) {
-    const ssize_t got = ::read(input.get(), piece.get(), kHashPieceBytes);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return file_error(path, errno);
-    if (got == 0) break;
-    COLOPHON_TRY(stream.update(ByteSpan(piece.get(), static_cast<std::size_t>(got))));
-    hash.file_bytes += static_cast<std::uint64_t>(got);
-    if (progress) progress(hash.file_bytes);
-  }
+  for (int reading = 1;; ++reading) {
+    COLOPHON_TRY_ASSIGN(HashStream stream, HashStream::create(backend, algorithm));
+    FileHash hash;
+    while (true) {
+      const ssize_t got = ::read(input.get(), piece.get(), kHashPieceBytes);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return file_error(path, errno);
+      if (got == 0) break;
+      COLOPHON_TRY(stream.update(ByteSpan(piece.get(), static_cast<std::size_t>(got))));
+      hash.file_bytes += static_cast<std::uint64_t>(got);
+      if (progress) progress(hash.file_bytes);
+    }
 
-  COLOPHON_TRY_ASSIGN(const struct stat after, status_of(input, path));
-  COLOPHON_TRY(check_unchanged(before, after, begin + hash.file_bytes, path));
-  hash.digest_size = digest_bytes(algorithm);
-  COLOPHON_TRY(stream.finish(std::span(hash.bytes).first(hash.digest_size)));
-  return hash;
+    COLOPHON_TRY_ASSIGN(const struct stat after, status_of(input, path));
+    COLOPHON_TRY(check_unchanged(before, after, begin + hash.file_bytes, path));
+    if (!S_ISREG(before.st_mode) || same_time(before.st_ctim, after.st_ctim)) {
+      hash.digest_size = digest_bytes(algorithm);
+      COLOPHON_TRY(stream.finish(std::span(hash.bytes).first(hash.digest_size)));
+      return hash;
+    }
+    // Renamed, or given other rights; or written to, and its time set back.
+    if (reading == kReadingsMax) return changed(path);
+    if (::lseek(input.get(), static_cast<off_t>(begin), SEEK_SET) < 0) {
+      return file_error(path, errno);
+    }
+    before = after;
+  }
 }
 
 }  // namespace colophon::cli

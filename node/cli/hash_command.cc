@@ -147,7 +147,7 @@ class HashRun {
       COLOPHON_TRY_ASSIGN(const auto outcome, reader.next(text));
       if (outcome == LineReader::Outcome::kEnd) break;
       const bool too_long = outcome == LineReader::Outcome::kTooLong;
-      if (!too_long && (text.empty() || text[0] == '#')) continue;
+      if (!too_long && (text.empty() || text == "\r" || text[0] == '#')) continue;
       const auto line = too_long ? std::nullopt : parser.parse(text);
       // Standard input is not both a list and a file.
       if (!line || (path == "-" && line->name == "-")) {
@@ -240,6 +240,8 @@ Result<int> run_hash(HashOptions& options) {
   return options.check ? run.check_lists() : run.hash_files();
 }
 
+constexpr char kMark = '\1';
+
 constexpr const char* kHashFooter = R"(
 Lines and messages are those of GNU coreutils' sha256sum, and each reads the other's lists. Of
 --quiet, --status and --warn the last counts. A file that changes while it is read is an error.
@@ -252,10 +254,17 @@ Exit status:
 
 }  // namespace
 
+void mark_names(std::vector<std::string>& arguments) {
+  for (std::string& argument : arguments) {
+    const bool is_taken_apart = argument.starts_with('[') && argument.ends_with(']');
+    if (is_taken_apart || argument.starts_with(kMark)) argument.insert(argument.begin(), kMark);
+  }
+}
+
 void add_hash_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<HashOptions>();
-  CLI::App* command =
-      app.add_subcommand("hash", "Print the hashes of files, or check such a list (--check)");
+  CLI::App* command = app.add_subcommand(
+      std::string(kHashCommand), "Print the hashes of files, or check such a list (--check)");
   CLI::Option* files =
       command->add_option("FILE", options->files, "Files to hash; none, or -: standard input")
           ->type_name("FILE");
@@ -271,6 +280,9 @@ void add_hash_command(CLI::App& app, int& exit_code) {
       ->add_option("--backend", options->backend,
                    "Backend to use instead of what COLOPHON_BACKEND says")
       ->type_name("NAME");
+  // As sha256sum's: here the two have never differed.
+  command->add_flag("-b,--binary,-t,--text")
+      ->description("Nothing: all files are read as they are");
   CLI::Option* quiet = command->add_flag("--quiet")->description("With --check: print no OK");
   CLI::Option* status = command->add_flag("--status")
                             ->description("With --check: print nothing, the exit status tells");
@@ -290,6 +302,9 @@ void add_hash_command(CLI::App& app, int& exit_code) {
       if (option == warn) options->telling = Telling::kFaultyLines;
     }
     options->files = files->results();  // CLI11's conversion takes "{}" for no file at all
+    for (std::string& file : options->files) {
+      if (file.starts_with(kMark)) file.erase(0, 1);
+    }
     const Result<int> result = run_hash(*options);
     exit_code = result ? *result : report_unchecked(result.error(), options->json);
   });

@@ -3,7 +3,10 @@
 #include <csignal>
 #include <exception>
 #include <iostream>
+#include <new>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "node/cli/command.h"
 
@@ -49,7 +52,10 @@ int run(int argc, char** argv) {
   complete_help(app);
 
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments;  // the last first, as CLI11 takes them
+    for (int i = argc - 1; i > 0; --i) arguments.emplace_back(argv[i]);
+    if (argc > 1 && arguments.back() == kHashCommand) mark_names(arguments);
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     // Help and version arrive here too, with status 0.
     return app.exit(error) == 0 ? kExitOk : kExitBadInput;
@@ -69,6 +75,8 @@ int main(int argc, char** argv) {
   int status = colophon::cli::kExitFailed;
   try {
     status = run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::cerr << "colophon: there is not enough memory" << std::endl;
   } catch (const std::exception& error) {
     std::cerr << "colophon: " << error.what() << std::endl;
   }

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "node/cli/check_list.h"
 #include "node/cli/folder_files.h"
@@ -96,9 +97,38 @@ TEST_F(FileHashTest, AFileThatChangesWhileItIsReadHasNoHash) {
   EXPECT_EQ(error_when([&] { fs::rename(write("", "other"), path()); }).code, ErrorCode::kNotFound);
 }
 
+// Written to at both ends after the first was read, and its time of change set back: it never held
+// the old first byte and the new last one.
+TEST_F(FileHashTest, AFileWhoseTimeIsSetBackIsReadAgain) {
+  std::string bytes(2 * kHashPieceBytes, 'a');
+  write(bytes);
+  const fs::file_time_type time = fs::last_write_time(path());
+  const auto write_ends = [&] {
+    std::fstream file(path());
+    file.seekp(0) << 'b';
+    file.seekp(static_cast<std::streamoff>(bytes.size()) - 1) << 'b';
+    file.close();
+    fs::last_write_time(path(), time);
+  };
+  bool done = false;
+  const auto hashed = hash(path(), FileKind::kRegular, [&](std::uint64_t) {
+    if (!std::exchange(done, true)) write_ends();
+  });
+  ASSERT_TRUE(hashed.ok()) << hashed.error().message;
+  bytes.front() = bytes.back() = 'b';
+  write(bytes, "twin");
+  EXPECT_EQ(hex_text(hashed->digest()), hex_text(hash(path("twin")).value().digest()));
+  // Each time it is read.
+  const auto never_still = hash(path(), FileKind::kRegular, [&](std::uint64_t) { write_ends(); });
+  ASSERT_FALSE(never_still.ok());
+  EXPECT_EQ(never_still.error().code, ErrorCode::kUnavailable);
+}
+
 TEST_F(FileHashTest, WhatLeavesTheBytesAloneChangesNoHash) {
   write(std::string(1000000, 'a'));
+  bool done = false;
   const auto hashed = hash(path(), FileKind::kRegular, [&](std::uint64_t) {
+    if (std::exchange(done, true)) return;
     ASSERT_EQ(::chmod(path().c_str(), 0600), 0);
     fs::rename(path(), path("moved"));
     fs::create_hard_link(path("moved"), path("linked"));

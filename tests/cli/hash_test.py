@@ -52,11 +52,12 @@ def tool(name, *arguments, folder, stdin=b"", status=0):
 
 
 class HashTest(unittest.TestCase):
-    # What a name may hold; the last is no UTF-8. CLI11, which reads the arguments, has its own mind about some.
+    # What a name may hold; one is no UTF-8. CLI11, which reads the arguments, has its own mind about some.
     FILES = {
         "plain": b"abc", "empty": b"", "with space": b"1", " leading": b"2", "*star": b"3", "new\nline": b"4",
         "back\\slash": b"5", "\\n": b"6", "return\r": b"7", "(a) = b": b"8", "hash": b"9", "verify": b"10",
         "{}": b"11", "%%": b"12", "a,b": b"13", "=x": b"14", "#c": b"15", "[a,b": b"16", b"\xff\xfe": b"17",
+        "[plain]": b"18", "[plain,empty]": b"19", "[]": b"20", "\1": b"21", "\1[x]": b"22",
         "short": b"x" * (MIB - 1), "piece": b"y" * MIB, "long": b"z" * (MIB + 1), "pieces": bytes(range(251)) * 13000,
     }
 

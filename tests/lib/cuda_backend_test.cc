@@ -116,14 +116,14 @@ class Gpu {
     EXPECT_TRUE(done.ok()) << done.error().message;
     return verdicts == expected;
   }
-  // Messages of any length, in two pieces; pairs, in place; trees of two tiles and some more.
-  // Whether the hashes are openssl's.
+  // Messages of any length, in pieces, one for which a slot has no room; pairs, in place; trees of
+  // two tiles and some more. Whether the hashes are openssl's.
   [[nodiscard]] bool hash() const {
     constexpr std::size_t kMessages = 400;
     constexpr std::size_t kPairs = 50;
     constexpr std::size_t kLeaves = 600;
     Column messages;
-    for (std::size_t i = 0; i < kMessages; ++i) messages.add(Bytes(i % 150, 7));
+    for (std::size_t i = 0; i < kMessages; ++i) messages.add(Bytes(i == 9 ? 100'000 : i % 150, 7));
     const Bytes nodes(kLeaves * sizeof(Digest), 0x5a);
     Column leaves;
     for (std::size_t i = 0; i < kLeaves; ++i) {
