@@ -9,10 +9,12 @@
 #include <openssl/sha.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <random>
@@ -22,6 +24,7 @@
 #include "bench/job.h"
 #include "colophon/hash.hpp"
 #include "colophon/merkle.hpp"
+#include "colophon/merkle_frontier.hpp"
 
 namespace colophon::bench {
 namespace {
@@ -156,6 +159,54 @@ Body root_peer(const PeerHash& hash, const Source& source) {
   };
 }
 
+// A log that grows: leaf hashes come some at a time, and of what was before only the frontier is
+// there.
+constexpr std::size_t kAppended = 256;
+
+Body append_body(const std::string& backend_name, const Source& source) {
+  return [=](benchmark::State& state) {
+    const Items& items = source();
+    const std::size_t count = items.size();
+    const auto backend = Backend::choose(backend_name);
+    if (!backend) return state.SkipWithError(backend.error().message.c_str());
+    std::vector<Digest> hashes(count);
+    std::memcpy(hashes.data(), items.bytes.data(), count * sizeof(Digest));
+    for (auto _ : state) {
+      auto frontier = MerkleFrontier::create(*backend);
+      for (std::size_t at = 0; at < count; at += kAppended) {
+        const auto appended =
+            frontier->append(std::span(hashes).subspan(at, std::min(kAppended, count - at)));
+        if (!appended) return state.SkipWithError(appended.error().message.c_str());
+      }
+      benchmark::DoNotOptimize(frontier->hashes().data());
+    }
+    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(count));
+  };
+}
+
+// Leaf by leaf: each is joined with what is complete.
+Body append_peer(const PeerHash& hash, const Source& source) {
+  return [=](benchmark::State& state) {
+    static constexpr std::uint8_t kNode = 1;
+    const Items& items = source();
+    const Slices leaves = items.slices();
+    for (auto _ : state) {
+      std::vector<Digest> frontier;
+      for (std::size_t i = 0; i < items.size(); ++i) {
+        Digest digest;
+        std::memcpy(digest.data(), leaves[i].data(), sizeof(digest));
+        for (std::size_t n = i; n % 2 == 1; n /= 2) {
+          hash({{&kNode, 1}, frontier.back(), digest}, digest.data());
+          frontier.pop_back();
+        }
+        frontier.push_back(digest);
+      }
+      benchmark::DoNotOptimize(frontier.data());
+    }
+    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(items.size()));
+  };
+}
+
 // --- BLAKE3's official package -------------------------------------------------------------------
 
 // One process, asked by a line how long it takes to hash so many times so many bytes.
@@ -255,6 +306,8 @@ void add_hash_jobs(std::vector<Job>& jobs, const std::string& backend) {
                   root_body(backend, leaves, 1), root_peer(sha256, leaves)});
   jobs.push_back({"merkle-root-evp", backend, kLeaves, "leaves/s", "OpenSSL EVP_Digest*, SHA-256",
                   root_body(backend, leaves, 1), root_peer(Evp("SHA256"), leaves)});
+  jobs.push_back({"merkle-append", backend, kAppended, "leaves/s", low_level,
+                  append_body(backend, leaves), append_peer(sha256, leaves)});
   jobs.push_back({"merkle-2-threads", backend, kLeaves, "leaves/s", "the same with one thread",
                   root_body(backend, leaves, 2), root_body(backend, leaves, 1)});
 }

@@ -89,6 +89,27 @@ TEST(BackendChoice, Avx512IsThereOrSaysWhatTheMachineLacks) {
 }
 #endif
 
+TEST(BackendChoice, WhatHashesIsTheBestThatTheCpuHas) {
+  std::string lanes = "portable";
+  std::string sha256 = "portable";
+#if COLOPHON_AVX512
+  if (kernels::cpu_has_avx2()) lanes = sha256 = "avx2";
+  if (kernels::cpu_has_sha_ni()) sha256 = "sha-ni";
+#endif
+  const std::string expected = "sha256 " + sha256 + ", sha512 " + lanes + ", sm3 " + lanes +
+                               ", blake3 " + lanes + ", keccak256 " + lanes;
+  for (const BackendInfo& info : list_backends()) {
+    if (info.name == "portable") {
+      EXPECT_EQ(info.hashing, expected);
+    }
+    if (info.name == "avx512" && info.self_test_passed) {
+      EXPECT_TRUE(
+          info.hashing.ends_with(", sha512 avx512, sm3 avx512, blake3 avx512, keccak256 avx512"))
+          << info.hashing;
+    }
+  }
+}
+
 // Only the backend that was asked has built a table.
 TEST(BackendChoice, TheBackendNamedIsTheOneThatRuns) {
   const auto tables = [] {

@@ -117,11 +117,11 @@ class Gpu {
     return verdicts == expected;
   }
   // Messages of any length, in pieces, one for which a slot has no room; pairs, in place; trees of
-  // two tiles and some more. Whether the hashes are openssl's.
+  // a tile and some more. Whether the hashes are openssl's.
   [[nodiscard]] bool hash() const {
-    constexpr std::size_t kMessages = 400;
+    constexpr std::size_t kMessages = 200;
     constexpr std::size_t kPairs = 50;
-    constexpr std::size_t kLeaves = 600;
+    constexpr std::size_t kLeaves = 300;
     Column messages;
     for (std::size_t i = 0; i < kMessages; ++i) messages.add(Bytes(i == 9 ? 100'000 : i % 150, 7));
     const Bytes nodes(kLeaves * sizeof(Digest), 0x5a);

@@ -121,6 +121,52 @@ TEST(Merkle, RootsAndInclusionProofsOfEveryTree) {
   }
 }
 
+// RFC 9162 §2.1.3.2, step by step.
+bool leads_to_root(const Digest& leaf, std::size_t index, std::size_t size, const Hashes& proof,
+                   const Digest& root) {
+  if (index >= size) return false;
+  std::size_t fn = index;
+  std::size_t sn = size - 1;
+  Digest r = leaf;
+  for (const Digest& p : proof) {
+    if (sn == 0) return false;
+    if (fn % 2 == 1 || fn == sn) {
+      r = node(p, r);
+      while (fn % 2 == 0 && fn != 0) {
+        fn /= 2;
+        sn /= 2;
+      }
+    } else {
+      r = node(r, p);
+    }
+    fn /= 2;
+    sn /= 2;
+  }
+  return sn == 0 && r == root;
+}
+
+// Refused but where the leaf has the same path: of that the root says nothing.
+TEST(Merkle, AProofForAnotherSizeHoldsOnlyWhereTheRfcHasIt) {
+  const std::size_t size_max = number_of_cases(40, 18, 12);
+  const Hashes leaves = some_leaves(size_max);
+  std::size_t held = 0;
+  for (std::size_t size = 1; size <= size_max; ++size) {
+    const Hashes d(leaves.begin(), leaves.begin() + static_cast<long>(size));
+    const Digest root = mth(d, 0, size);
+    for (std::size_t index = 0; index < size; ++index) {
+      const Hashes proof = path(index, d, 0, size);
+      for (std::size_t other = 1; other <= 2 * size_max; ++other) {
+        const bool holds = leads_to_root(d[index], index, other, proof, root);
+        ASSERT_EQ(merkle_verify_inclusion(backend(), d[index], index, other, proof, root).ok(),
+                  holds)
+            << index << " of " << size << " as of " << other;
+        if (other != size && holds) ++held;
+      }
+    }
+  }
+  EXPECT_GT(held, 0U);
+}
+
 TEST(Merkle, ConsistencyProofsOfEveryPairOfTrees) {
   const Hashes leaves = some_leaves(kLeaves);
   Hashes roots;

@@ -143,7 +143,8 @@ using MerkleTree = MerkleTreeOf<Digest>;
 
 // RFC 9162 §2.1.3.2 and §2.1.4.2. Error kInvalidSignature says what does not match;
 // kInvalidArgument: an index or size out of range, or a proof of the wrong length for them;
-// kUnsupported: consistency under kBitcoin.
+// kUnsupported: consistency under kBitcoin. A root says nothing of its tree's size, and sizes in
+// which the leaf has the same path are all accepted: take it from where the root comes from.
 template <class D = Digest>
 [[nodiscard]] Result<void> merkle_verify_inclusion(const MerkleHasher& hasher,
                                                    const HashOf<D>& leaf_hash, std::uint64_t index,
