@@ -35,16 +35,12 @@ COLOPHON_INLINE __m256i shuffle_words(__m256i words) {
 }
 
 template <int K, class S, unsigned N>
+  requires(K % 8 == 0)
 COLOPHON_INLINE Avx2Words<S, N> rotate_left(const Avx2Words<S, N>& a) {
-  using Vector = typename Avx2Words<S, N>::Vector;
+  constexpr int kBytes = sizeof(S);
   return by_vector<S, N, 32>([&](unsigned i) {
-    if constexpr (K % 8 == 0) {
-      constexpr int kBytes = sizeof(S);
-      return reinterpret_cast<Vector>(
-          shuffle_words<kBytes, kBytes - K / 8>(reinterpret_cast<__m256i>(a.v[i])));
-    } else {
-      return (a.v[i] << K) | (a.v[i] >> (8 * static_cast<int>(sizeof(S)) - K));
-    }
+    return reinterpret_cast<typename Avx2Words<S, N>::Vector>(
+        shuffle_words<kBytes, kBytes - K / 8>(reinterpret_cast<__m256i>(a.v[i])));
   });
 }
 
