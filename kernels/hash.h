@@ -63,10 +63,11 @@ extern const HashKernel kBlake3Avx512;
 extern const HashKernel kKeccak256Avx512;
 #endif
 
-// BLAKE3's other modes begin so, and go on with update() of the same kernel. The key's words are
-// little-endian; `flags` is 0 (hash), 16 (keyed hash), 32 (derive key, context) or 64 (derive key,
-// key material).
-void blake3_begin(HashState* state, const uint32_t key[8], uint32_t flags);
+// What goes into BLAKE3 besides the message (the paper, section 2.3): the flag of all its nodes.
+enum class Blake3Mode : uint32_t { kHash = 0, kKeyed = 16, kContext = 32, kKeyMaterial = 64 };
+// BLAKE3 in another mode begins so, and goes on with update() of any BLAKE3 kernel. A key of 32
+// bytes, or null where the mode has none: kHash and kContext, whose output is kKeyMaterial's key.
+void blake3_begin(HashState* state, Blake3Mode mode, const uint8_t* key);
 // Output of any length from any position; the state stays as it is.
 void blake3_output(const HashState* state, uint64_t position, uint8_t* out, size_t bytes);
 

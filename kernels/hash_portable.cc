@@ -23,8 +23,13 @@ const HashKernel kSm3Portable = portable<Sm3>();
 const HashKernel kBlake3Portable = Blake3Instance<VectorWords<uint32_t, 1>>::kernel("portable");
 const HashKernel kKeccak256Portable = portable<Keccak256>();
 
-void blake3_begin(HashState* state, const uint32_t key[8], uint32_t flags) {
-  Blake3::begin(state, key, flags);
+void blake3_begin(HashState* state, Blake3Mode mode, const uint8_t* key) {
+  uint32_t words[8];
+  for (int i = 0; i < 8; ++i) {
+    words[i] =
+        key == nullptr ? Blake3::kIv[i] : load_word<ByteOrder::kLittle, uint32_t>(key + 4 * i);
+  }
+  Blake3::begin(state, words, static_cast<uint32_t>(mode));
 }
 
 void blake3_output(const HashState* state, uint64_t position, uint8_t* out, size_t bytes) {

@@ -23,6 +23,7 @@
 #include "colophon/hash.hpp"
 #include "colophon/profile.hpp"
 #include "colophon/slices.hpp"
+#include "kernels/hash.h"
 #include "key_encoding.h"
 #include "signature_encoding.h"
 
@@ -73,6 +74,13 @@ struct HashForm {
   bool twice = false;
 };
 
+// Of one message in pieces. BLAKE3's mode; its key is read while the stream is made.
+struct StreamForm {
+  HashAlgorithm algorithm = HashAlgorithm::kSha256;
+  kernels::Blake3Mode mode = kernels::Blake3Mode::kHash;
+  const std::uint8_t* key = nullptr;
+};
+
 class HashStream::State {
  public:
   State() = default;
@@ -80,8 +88,8 @@ class HashStream::State {
   State& operator=(const State&) = delete;
   virtual ~State() = default;
   [[nodiscard]] virtual Result<void> update(ByteSpan bytes) = 0;
-  // Then it is as new.
-  [[nodiscard]] virtual Result<void> finish(std::uint8_t* digest) = 0;
+  // Then it is as new. The digest's size, or any for BLAKE3.
+  [[nodiscard]] virtual Result<void> finish(std::span<std::uint8_t> digest) = 0;
 };
 
 class BackendImplementation {
@@ -132,7 +140,7 @@ class BackendImplementation {
                                                       const HashForm& form, const Slices& leaves,
                                                       std::uint8_t* root) const;
   [[nodiscard]] virtual Result<std::unique_ptr<HashStream::State>> hash_stream(
-      HashAlgorithm algorithm) const = 0;
+      const StreamForm& form) const = 0;
   // What does each algorithm: "sha256 sha-ni, sha512 avx512, …".
   [[nodiscard]] virtual std::string hashing() const { return {}; }
 };

@@ -199,8 +199,8 @@ class CpuBackend final : public BackendImplementation {
     return {};
   }
   [[nodiscard]] Result<std::unique_ptr<HashStream::State>> hash_stream(
-      HashAlgorithm algorithm) const override {
-    return hash_.stream(algorithm);
+      const StreamForm& form) const override {
+    return hash_.stream(form);
   }
   [[nodiscard]] std::string hashing() const override { return hash_.kernels(); }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "kernels/cpu.h"
@@ -55,14 +56,40 @@ class KernelStream final : public HashStream::State {
     kernel_.update(&state_, bytes.data(), bytes.size());
     return {};
   }
-  [[nodiscard]] Result<void> finish(std::uint8_t* digest) override {
-    kernel_.finish(&state_, digest);
+  [[nodiscard]] Result<void> finish(std::span<std::uint8_t> digest) override {
+    kernel_.finish(&state_, digest.data());
     kernel_.begin(&state_);
     return {};
   }
 
  private:
   const HashKernel& kernel_;
+  kernels::HashState state_;
+};
+
+class Blake3Stream final : public HashStream::State {
+ public:
+  Blake3Stream(const HashKernel& kernel, kernels::Blake3Mode mode, const std::uint8_t* key)
+      : kernel_(kernel), mode_(mode) {
+    if (key != nullptr) std::memcpy(key_.emplace().data(), key, sizeof(Digest));
+    begin();
+  }
+  [[nodiscard]] Result<void> update(ByteSpan bytes) override {
+    kernel_.update(&state_, bytes.data(), bytes.size());
+    return {};
+  }
+  [[nodiscard]] Result<void> finish(std::span<std::uint8_t> digest) override {
+    kernels::blake3_output(&state_, 0, digest.data(), digest.size());
+    begin();
+    return {};
+  }
+
+ private:
+  void begin() { kernels::blake3_begin(&state_, mode_, key_ ? key_->data() : nullptr); }
+
+  const HashKernel& kernel_;
+  const kernels::Blake3Mode mode_;
+  std::optional<Digest> key_;
   kernels::HashState state_;
 };
 
@@ -137,9 +164,13 @@ void CpuHash::hash_pairs(const HashForm& form, const std::uint8_t* nodes, std::s
   if (form.twice) with.fixed(kernels::kNoPrefix, parents, with.digest_bytes, count, parents);
 }
 
-std::unique_ptr<HashStream::State> CpuHash::stream(HashAlgorithm algorithm) const {
+std::unique_ptr<HashStream::State> CpuHash::stream(const StreamForm& form) const {
   // One message: only BLAKE3's has parts for several lanes.
-  return std::make_unique<KernelStream>(choice(algorithm).of(1));
+  const HashKernel& kernel = choice(form.algorithm).of(1);
+  if (form.algorithm == HashAlgorithm::kBlake3) {
+    return std::make_unique<Blake3Stream>(kernel, form.mode, form.key);
+  }
+  return std::make_unique<KernelStream>(kernel);
 }
 
 std::string CpuHash::kernels() const {

@@ -26,7 +26,7 @@ class CpuHash {
   void hash(const HashForm& form, const Slices& messages, std::uint8_t* digests) const;
   void hash_pairs(const HashForm& form, const std::uint8_t* nodes, std::size_t count,
                   std::uint8_t* parents) const;
-  [[nodiscard]] std::unique_ptr<HashStream::State> stream(HashAlgorithm algorithm) const;
+  [[nodiscard]] std::unique_ptr<HashStream::State> stream(const StreamForm& form) const;
   // "sha256 sha-ni, sha512 avx512, …".
   [[nodiscard]] std::string kernels() const;
 

@@ -326,8 +326,8 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     return hash_tree(form, roots.data(), roots.size() / sizeof(Digest), root);
   }
   [[nodiscard]] Result<std::unique_ptr<HashStream::State>> hash_stream(
-      HashAlgorithm algorithm) const override {
-    return cpu_().hash_stream(algorithm);
+      const StreamForm& form) const override {
+    return cpu_().hash_stream(form);
   }
   [[nodiscard]] std::string hashing() const override { return cpu_().hashing(); }
 

@@ -86,8 +86,31 @@ HashStream::~HashStream() = default;
 
 Result<HashStream> HashStream::create(const Backend& backend, HashAlgorithm algorithm) {
   COLOPHON_TRY(check_algorithm(algorithm));
-  COLOPHON_TRY_ASSIGN(auto state, backend.implementation().hash_stream(algorithm));
+  COLOPHON_TRY_ASSIGN(auto state, backend.implementation().hash_stream({algorithm}));
   return HashStream(algorithm, std::move(state));
+}
+
+Result<HashStream> HashStream::create_blake3_keyed(const Backend& backend,
+                                                   std::span<const std::uint8_t, 32> key) {
+  constexpr auto kBlake3 = HashAlgorithm::kBlake3;
+  COLOPHON_TRY_ASSIGN(auto state, backend.implementation().hash_stream(
+                                      {kBlake3, kernels::Blake3Mode::kKeyed, key.data()}));
+  return HashStream(kBlake3, std::move(state));
+}
+
+Result<HashStream> HashStream::create_blake3_derive_key(const Backend& backend,
+                                                        std::string_view context) {
+  constexpr auto kBlake3 = HashAlgorithm::kBlake3;
+  const BackendImplementation& implementation = backend.implementation();
+  COLOPHON_TRY_ASSIGN(const auto of_context,
+                      implementation.hash_stream({kBlake3, kernels::Blake3Mode::kContext}));
+  COLOPHON_TRY(
+      of_context->update({reinterpret_cast<const std::uint8_t*>(context.data()), context.size()}));
+  Digest key;
+  COLOPHON_TRY(of_context->finish(key));
+  COLOPHON_TRY_ASSIGN(auto state, implementation.hash_stream(
+                                      {kBlake3, kernels::Blake3Mode::kKeyMaterial, key.data()}));
+  return HashStream(kBlake3, std::move(state));
 }
 
 Result<void> HashStream::update(ByteSpan bytes) {
@@ -96,14 +119,15 @@ Result<void> HashStream::update(ByteSpan bytes) {
 }
 
 Result<void> HashStream::finish(std::span<std::uint8_t> digest) {
-  if (digest.size() != digest_bytes(algorithm_)) {
+  const bool is_any_size = algorithm_ == HashAlgorithm::kBlake3 && !digest.empty();
+  if (digest.size() != digest_bytes(algorithm_) && !is_any_size) {
     return make_error(ErrorCode::kInvalidArgument,
                       "the digest has " + std::to_string(digest.size()) + " bytes, " +
                           std::string(hash_name(algorithm_)) + " makes " +
                           std::to_string(digest_bytes(algorithm_)),
                       "digest");
   }
-  return state_->finish(digest.data());
+  return state_->finish(digest);
 }
 
 }  // namespace colophon

@@ -302,17 +302,15 @@ class FormHasher {
 
 class Stream final : public HashStream::State {
  public:
-  Stream(Hasher hasher, std::size_t digest_size)
-      : hasher_(std::move(hasher)), digest_size_(digest_size) {}
+  explicit Stream(Hasher hasher) : hasher_(std::move(hasher)) {}
   [[nodiscard]] Result<void> update(ByteSpan bytes) override { return hasher_.update(bytes); }
-  [[nodiscard]] Result<void> finish(std::uint8_t* digest) override {
-    COLOPHON_TRY(hasher_.finish({digest, digest_size_}));
+  [[nodiscard]] Result<void> finish(std::span<std::uint8_t> digest) override {
+    COLOPHON_TRY(hasher_.finish(digest));
     return hasher_.begin();
   }
 
  private:
   Hasher hasher_;
-  const std::size_t digest_size_;
 };
 
 class OpensslBackend final : public BackendImplementation {
@@ -365,12 +363,11 @@ class OpensslBackend final : public BackendImplementation {
   }
 
   [[nodiscard]] Result<std::unique_ptr<HashStream::State>> hash_stream(
-      HashAlgorithm algorithm) const override {
-    if (!is_openssls(algorithm)) return ours().stream(algorithm);
-    COLOPHON_TRY_ASSIGN(Hasher hasher, Hasher::create(algorithm));
+      const StreamForm& form) const override {
+    if (!is_openssls(form.algorithm)) return ours().stream(form);
+    COLOPHON_TRY_ASSIGN(Hasher hasher, Hasher::create(form.algorithm));
     COLOPHON_TRY(hasher.begin());
-    return std::unique_ptr<HashStream::State>(
-        std::make_unique<Stream>(std::move(hasher), digest_bytes(algorithm)));
+    return std::unique_ptr<HashStream::State>(std::make_unique<Stream>(std::move(hasher)));
   }
 
   [[nodiscard]] std::string hashing() const override {

@@ -26,6 +26,7 @@
 namespace colophon::test {
 namespace {
 
+using kernels::Blake3Mode;
 using kernels::HashInput;
 using kernels::HashKernel;
 using kernels::HashState;
@@ -437,15 +438,6 @@ std::vector<const HashKernel*> available(const std::string& part) {
   return out;
 }
 
-void start_blake3(HashState* state, const std::string& key, std::uint32_t flags) {
-  std::uint32_t words[8];
-  for (std::size_t i = 0; i < 8; ++i) {
-    words[i] = 0;
-    for (std::size_t k = 4; k-- > 0;) words[i] = words[i] << 8 | data(key)[4 * i + k];
-  }
-  kernels::blake3_begin(state, words, flags);
-}
-
 std::string blake3_output(const HashState& state, std::uint64_t position, std::size_t bytes) {
   std::string out(bytes, 0);
   kernels::blake3_output(&state, position, data(out), bytes);
@@ -476,16 +468,15 @@ TEST(HashVectors, Blake3) {
         EXPECT_EQ(hex(blake3_output(state, at, 131 - at)), digests[0].substr(2 * at)) << length;
         EXPECT_EQ(hex(blake3_output(state, at, 1)), digests[0].substr(2 * at, 2)) << length;
       }
-      start_blake3(&state, key, 16);
+      kernels::blake3_begin(&state, Blake3Mode::kKeyed, data(key));
       kernel->update(&state, data(message), length);
       EXPECT_EQ(hex(blake3_output(state, 0, 131)), digests[1]) << length;
 
       HashState context_state;
-      constexpr std::uint32_t kIv[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                        0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-      kernels::blake3_begin(&context_state, kIv, 32);
+      kernels::blake3_begin(&context_state, Blake3Mode::kContext, nullptr);
       kernel->update(&context_state, data(context), context.size());
-      start_blake3(&state, blake3_output(context_state, 0, 32), 64);
+      const std::string derived = blake3_output(context_state, 0, 32);
+      kernels::blake3_begin(&state, Blake3Mode::kKeyMaterial, data(derived));
       kernel->update(&state, data(message), length);
       EXPECT_EQ(hex(blake3_output(state, 0, 131)), digests[2]) << length;
     }

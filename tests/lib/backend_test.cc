@@ -271,8 +271,8 @@ class FaultyBackend final : public BackendImplementation {
     return BackendImplementation::hash_tree(form, level.data(), level.size() / each, root);
   }
   [[nodiscard]] Result<std::unique_ptr<HashStream::State>> hash_stream(
-      HashAlgorithm algorithm) const override {
-    return openssl_backend().hash_stream(algorithm);
+      const StreamForm& form) const override {
+    return openssl_backend().hash_stream(form);
   }
 
   [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const override {

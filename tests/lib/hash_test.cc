@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backend_implementation.h"
@@ -205,7 +206,56 @@ TEST(HashStream, PiecesOfAnyLength) {
       ASSERT_TRUE(stream.finish(digest).ok());
       ASSERT_EQ(digest, reference(algorithm, message)) << hash_name(algorithm) << ' ' << i;
     }
+    EXPECT_EQ(stream.finish({}).error().code, ErrorCode::kInvalidArgument);
+    if (algorithm == HashAlgorithm::kBlake3) continue;  // whose output has any length
     EXPECT_EQ(stream.finish(std::span(digest).first(31)).error().code, ErrorCode::kInvalidArgument);
+  }
+}
+
+// Of bytes 0, 1, … 250, 0, …: the official package's hash, keyed hash and derived key.
+TEST(HashStream, Blake3KeyedAndDerived) {
+  struct Known {
+    std::size_t length;
+    std::string_view outputs[3];
+  };
+  constexpr Known kKnown[] = {
+      {0,
+       {"af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262e00f"
+        "03e7b69af26b7faaf09fcd333050338ddfe085b8cc869ca98b206c08243a26f54877",
+        "92b2b75604ed3c761f9d6f62392c8a9227ad0ea3f09573e783f1498a4ed60d26b181"
+        "71a2f22a4b94822c701f107153dba24918c4bae4d2945c20ece13387627d3b73cbf9",
+        "2cc39783c223154fea8dfb7c1b1660f2ac2dcbd1c1de8277b0b0dd39b7e50d7d9056"
+        "30c8be290dfcf3e6842f13bddd573c098c3f17361f1f206b8cad9d088aa4a3f74675"}},
+      {3073,
+       {"7124b49501012f81cc7f11ca069ec9226cecb8a2c850cfe644e327d22d3e1cd39a27"
+        "ae3b79d68d89da9bf25bc27139ae65a324918a5f9b7828181e52cf373c84f35b639b",
+        "68dede9bef00ba89e43f31a6825f4cf433389fedae75c04ee9f0cf16a427c95a96d6"
+        "da3fe985054d3478865be9a092250839a697bbda74e279e8a9e69f0025e4cfddd6cf",
+        "72613c9ec9ff7e40f8f5c173784c532ad852e827dba2bf85b2ab4b76f70790815762"
+        "88e552647a9d86481c2cae75c2dd4e7c5195fb9ada1ef50e9c5098c249d743929191"}},
+  };
+  const std::string_view key = "whats the Elvish word for friend";
+  const ByteSpan key_bytes(reinterpret_cast<const std::uint8_t*>(key.data()), key.size());
+  HashStream streams[] = {HashStream::create(backend(), HashAlgorithm::kBlake3).value(),
+                          HashStream::create_blake3_keyed(backend(), key_bytes.first<32>()).value(),
+                          HashStream::create_blake3_derive_key(
+                              backend(), "BLAKE3 2019-12-27 16:29:52 test vectors context")
+                              .value()};
+  for (const Known& known : kKnown) {
+    Bytes message(known.length);
+    std::uint8_t next = 0;
+    for (std::uint8_t& byte : message) byte = std::exchange(next, next == 250 ? 0 : next + 1);
+    for (std::size_t mode = 0; mode < 3; ++mode) {
+      HashStream& stream = streams[mode];
+      for (const std::size_t size : {67, 32, 1, 64}) {  // each time a new message
+        ASSERT_TRUE(stream.update(ByteSpan(message).first(known.length / 3)).ok());
+        ASSERT_TRUE(stream.update(ByteSpan(message).subspan(known.length / 3)).ok());
+        Bytes output(size);
+        ASSERT_TRUE(stream.finish(output).ok());
+        EXPECT_EQ(hex(output), known.outputs[mode].substr(0, 2 * size)) << known.length;
+      }
+      EXPECT_EQ(stream.finish({}).error().code, ErrorCode::kInvalidArgument);
+    }
   }
 }
 

@@ -3,8 +3,8 @@
 // Hashing: many messages in one call, or one message in pieces.
 //
 // SHA-256 and SHA-512: FIPS 180-4. SM3: GB/T 32905-2016 (ISO/IEC 10118-3). BLAKE3: the BLAKE3
-// paper, 32 bytes of output. Keccak-256: Keccak[c = 512] with the padding of the submission, as
-// Ethereum uses it; FIPS 202's SHA3-256 is another function.
+// paper, 32 bytes of output unless more are asked for. Keccak-256: Keccak[c = 512] with the padding
+// of the submission, as Ethereum uses it; FIPS 202's SHA3-256 is another function.
 #pragma once
 
 #include <array>
@@ -54,14 +54,21 @@ class HashStream {
  public:
   // Error kUnsupported: as hash_batch.
   [[nodiscard]] static Result<HashStream> create(const Backend& backend, HashAlgorithm algorithm);
+  // BLAKE3's other modes (the paper, section 2.3). Keyed: a code that authenticates the message. To
+  // derive keys: the message is key material, the output a key for what `context` says, a constant
+  // of the program that no other use has.
+  [[nodiscard]] static Result<HashStream> create_blake3_keyed(
+      const Backend& backend, std::span<const std::uint8_t, 32> key);
+  [[nodiscard]] static Result<HashStream> create_blake3_derive_key(const Backend& backend,
+                                                                   std::string_view context);
   HashStream(HashStream&&) noexcept;
   HashStream& operator=(HashStream&&) noexcept;
   ~HashStream();
 
   // Error kInternal: the library below failed.
   [[nodiscard]] Result<void> update(ByteSpan bytes);
-  // Writes digest_bytes(algorithm); the next message begins. Errors: kInvalidArgument (another
-  // size), kInternal.
+  // Writes digest_bytes(algorithm), or with BLAKE3 as many bytes as `digest` has, at least one;
+  // the next message begins, in the same mode. Errors: kInvalidArgument (another size), kInternal.
   [[nodiscard]] Result<void> finish(std::span<std::uint8_t> digest);
 
   class State;  // lib/backend_implementation.h, for the library itself
