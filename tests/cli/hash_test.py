@@ -358,6 +358,22 @@ class FolderTree(HashTest):
             self.assertNotEqual(finished.err, "")
 
 
+class Limits(HashTest):
+    LEAVES_MAX = 1 << 24
+
+    @unittest.skipIf(os.environ.get("COLOPHON_TEST_SAMPLE", "1") != "1", "takes a minute with sanitizers")
+    def test_as_many_leaves_as_there_may_be_and_one_more(self):
+        root = hashlib.sha256(b"\0").digest()  # of an empty leaf, and from here on of equal halves
+        for _ in range(24):
+            root = hashlib.sha256(b"\1" + root + root).digest()
+        self.colophon.write("leaves", "\n" * self.LEAVES_MAX)
+        self.assertEqual(self.run_it("merkle", "root", "leaves", status=0).out, root.hex() + "\n")
+        self.colophon.write("leaves", "\n" * (self.LEAVES_MAX + 1))
+        finished = self.run_it("merkle", "root", "leaves", status=2)
+        self.assertEqual(finished.out, "")
+        self.assertIn("line 16777217: more than 16777216 leaves", finished.err)
+
+
 class EveryHash(HashTest):
     ALGORITHMS = {"sha256": 32, "sha512": 64, "sm3": 32, "blake3": 32, "keccak256": 32}  # and a digest's bytes
     LEAVES = (b"\0", b"", b"\xff\1", bytes(64), bytes(range(65)), b"6", bytes(200))

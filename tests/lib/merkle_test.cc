@@ -361,6 +361,14 @@ TEST(Merkle, ArgumentsOutOfRangeAreErrors) {
   EXPECT_EQ(code_of(merkle_leaf_hashes(backend(), column.slices(), too_few)), kBad);
 }
 
+TEST(Merkle, MoreLeavesThanATreeStoresAreRefused) {
+  if (!is_long()) return;  // two gigabytes
+  const auto tree = MerkleTree::build(backend(), Hashes(kStoredLeavesMax + 1));
+  ASSERT_FALSE(tree);
+  EXPECT_EQ(tree.error().code, ErrorCode::kLimitExceeded);
+  EXPECT_EQ(tree.error().field, "leaf_hashes");
+}
+
 // The largest tree, whose nodes are all alike, so that it need not exist. Counts the reads, too.
 TEST(Merkle, LargestTreeTakesLogarithmicallyManyReads) {
   Hashes levels = {some_leaves(1)[0]};
