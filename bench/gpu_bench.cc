@@ -191,7 +191,8 @@ int run(int argc, char** argv) {
   const auto gpu = Backend::choose("cuda");
   if (!gpu) {
     std::fprintf(stderr, "gpu_bench: %s\n", gpu.error().message.c_str());
-    return gpu.error().code == ErrorCode::kUnsupported ? kNoGpu : kFailed;
+    // One that is there and cannot be used is not fit for use.
+    return CudaSession::device_count() == 0 ? kNoGpu : kFailed;
   }
   const auto device = describe_device();
   if (!device) {

@@ -14,6 +14,7 @@
 #include <memory>
 #include <memory_resource>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <shared_mutex>
 #include <span>
@@ -179,7 +180,8 @@ class CudaBatch {
 
   [[nodiscard]] bool land(const Flight& flight) {
     const Result<const std::uint8_t*> valid = flight.slot->finish();
-    if (!valid) return false;
+    if (!valid || session_.has_failed())
+      return false;  // by another's work, perhaps with wrong bytes
     const std::span entries = plan_.entries(plan_.pieces()[flight.piece]);
     for (std::size_t k = 0; k < entries.size(); ++k) {
       work_.verdicts[entries[k].item] = (*valid)[k] != 0 ? Verdict::kValid : Verdict::kMismatch;
@@ -251,15 +253,9 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     if (!is_usable_) recover();
     std::vector<std::uint32_t> left;
     // Not held while the CPU is at work: recover() needs it for itself.
-    if (const std::shared_lock inside(mutex_, std::try_to_lock);
-        inside && session_ && !session_->has_failed()) {
-      const auto keys = keys_as(work, &CudaKey::device);
-      VerifyWork device_work = work;
-      device_work.keys = keys;
-      CudaBatch batch(*session_, tables_, options_, device_work);
-      const bool is_done = batch.run(tables_);
+    if (const std::shared_lock inside(mutex_, std::try_to_lock); inside && session_) {
+      left = verify_on_device(work);
       if (session_->has_failed()) note_fault(*session_);
-      if (!is_done) left = batch.left();
       signatures_ += work.items.size() - left.size();
     } else {
       left.assign(work.items.begin(), work.items.end());
@@ -332,12 +328,14 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
   [[nodiscard]] std::string hashing() const override { return cpu_().hashing(); }
 
   [[nodiscard]] Result<void> set_table_memory_max(std::size_t bytes) const override {
-    const std::unique_lock alone(mutex_);
-    if (session_ && bytes > session_->table_memory_max()) {
+    // Beside batches, which use the tables meanwhile; not while the device is opened.
+    const std::shared_lock inside(mutex_);
+    const std::scoped_lock guard(info_mutex_);
+    if (is_opened_once_ && bytes > table_memory_room_) {
       return make_error(ErrorCode::kInvalidArgument,
                         "table_memory is " + std::to_string(bytes) + " bytes, but GPU " +
                             std::to_string(info_.index) + " has room for " +
-                            std::to_string(session_->table_memory_max()),
+                            std::to_string(table_memory_room_),
                         "table_memory");
     }
     table_memory_asked_ = bytes;
@@ -358,6 +356,23 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
   }
 
  private:
+  // The items left, in the order of the batch's. With the session there.
+  [[nodiscard]] std::vector<std::uint32_t> verify_on_device(const VerifyWork& work) const {
+    try {
+      if (!session_->has_failed()) {
+        const auto keys = keys_as(work, &CudaKey::device);
+        VerifyWork device_work = work;
+        device_work.keys = keys;
+        CudaBatch batch(*session_, tables_, options_, device_work);
+        if (!batch.run(tables_)) return batch.left();
+        last_good_ = Clock::now().time_since_epoch().count();
+        return {};
+      }
+    } catch (const std::bad_alloc&) {
+      // The CPU needs less memory.
+    }
+    return {work.items.begin(), work.items.end()};
+  }
   [[nodiscard]] Result<void> verify_on_cpu(const VerifyWork& work,
                                            std::span<const std::uint32_t> items) const {
     const auto keys = keys_as(work, &CudaKey::cpu);
@@ -391,8 +406,8 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     if (count < options_.hashes_min) return 0;
     if (!is_usable_) recover();
     const std::shared_lock inside(mutex_, std::try_to_lock);
-    if (!inside || !session_ || session_->has_failed()) return 0;
-    const std::size_t done = work(*session_);
+    if (!inside || !session_) return 0;
+    const std::size_t done = session_->has_failed() ? 0 : work(*session_);
     if (session_->has_failed()) note_fault(*session_);
     return done;
   }
@@ -419,8 +434,9 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     const std::scoped_lock guard(info_mutex_);
     if (!is_usable_.exchange(false)) return;
     const auto now = Clock::now();
-    // A device that held out for long is given another chance soon.
-    const bool held_out = now - opened_at_ > 10 * retry_delay_;
+    // A device that did its work for long is given another chance soon.
+    const Clock::time_point last_good{Clock::duration(last_good_)};
+    const bool held_out = last_good - opened_at_ > 10 * retry_delay_;
     schedule_retry(now, held_out);
     ++info_.faults;
     info_.last_fault = session.failure().message;
@@ -467,8 +483,9 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
       schedule_retry(Clock::now(), false);
       return opened;
     }
-    const std::size_t room = session_->table_memory_max();
-    tables_.set_memory_max(std::min(table_memory_asked_.value_or(room / 2), room));
+    table_memory_room_ = session_->table_memory_max();
+    tables_.set_memory_max(
+        std::min(table_memory_asked_.value_or(table_memory_room_ / 2), table_memory_room_));
     opened_at_ = Clock::now();
     is_opened_once_ = true;
     is_usable_ = true;
@@ -483,13 +500,15 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
   // close it.
   mutable std::shared_mutex mutex_;
   mutable std::unique_ptr<CudaSession> session_;
-  mutable std::optional<std::size_t> table_memory_asked_;
   mutable std::atomic<bool> is_usable_ = false;  // a session, not known to have failed
 
   mutable std::mutex info_mutex_;
   mutable DeviceInfo info_;
   mutable bool is_opened_once_ = false;
+  mutable std::size_t table_memory_room_ = 0;  // when it was last opened
+  mutable std::optional<std::size_t> table_memory_asked_;
   mutable Clock::time_point opened_at_;
+  mutable std::atomic<Clock::rep> last_good_ = 0;  // when a batch was last done
   mutable Clock::time_point retry_at_;
   mutable Clock::duration retry_delay_{};
   mutable std::atomic<std::uint64_t> signatures_ = 0;

@@ -45,15 +45,17 @@ std::size_t run_pieces(CudaSession& session, std::size_t count, const Start& sta
     for (std::size_t i = 0; i < count + flying_max; ++i) {
       CudaSlot* const slot = slots[i % flying_max];
       if (i >= flying_max && i - flying_max < count) {
-        if (!land(*slot, landed)) return landed;
+        if (!land(*slot, landed)) break;
         ++landed;
       }
-      if (i < count && !start(*slot, i)) return landed;
+      if (i < count && !start(*slot, i)) break;
     }
     // The last taken first: a slot's graphs are its own, and so its next work is what it had
-    // before.
-    if (slots[1] != nullptr) session.give_back(slots[1]);
-    session.give_back(slots[0]);
+    // before. Those of a session that has failed are not used again; where the CPU failed, there
+    // is no reason not to.
+    for (CudaSlot* const slot : {slots[1], slots[0]}) {
+      if (slot != nullptr && slot->finish_work()) session.give_back(slot);
+    }
   } catch (const std::exception&) {
     (void)session.fail(make_error(ErrorCode::kInternal, "out of memory", "backend"));
   }
@@ -63,7 +65,8 @@ std::size_t run_pieces(CudaSession& session, std::size_t count, const Start& sta
 // Whether the device's `digest` is the CPU's.
 bool is_right(CudaSession& session, const Result<void>& computed, const std::uint8_t* expected,
               const std::uint8_t* digest, std::size_t bytes) {
-  if (computed && std::memcmp(expected, digest, bytes) == 0) return true;
+  if (!computed) return false;  // the CPU's failure, as it will say itself of what is left
+  if (std::memcmp(expected, digest, bytes) == 0) return true;
   (void)session.fail(make_error(ErrorCode::kUnavailable,
                                 "the device wrote something that is no digest of its input",
                                 "backend"));

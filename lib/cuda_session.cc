@@ -149,6 +149,9 @@ Result<void> CudaSlot::enqueue(const P256CudaJob& job) {
                              "copy to the device"));
   COLOPHON_TRY(session_.call(cudaMemsetAsync(batch.exceptions, 0, sizeof(std::uint32_t), stream_),
                              "clearing the count of exceptions"));
+  // finish() is to see what no kernel wrote, and not the verdicts of the piece before.
+  COLOPHON_TRY(session_.call(cudaMemsetAsync(batch.verdicts, 0xff, job.count, stream_),
+                             "clearing the verdicts"));
   if (job.key_bits == 0) COLOPHON_TRY(enqueue_tables(job, keys));
 
   const P256CudaForm form{job.key_bits != 0, job.invert_together, session_.multiprocessors_};
@@ -162,8 +165,9 @@ Result<void> CudaSlot::enqueue(const P256CudaJob& job) {
 Result<cudaGraphExec_t> CudaSlot::graph_of(const P256CudaJob& job) {
   const std::pair generator(job.generator, job.generator_bits);
   if (graphs_generator_ != generator || graphs_.size() >= kGraphsMax) {
-    for (const auto& [key, graph] : std::exchange(graphs_, {})) {
-      COLOPHON_TRY(session_.call(cudaGraphExecDestroy(graph), "a graph's end"));
+    while (!graphs_.empty()) {
+      const auto graph = graphs_.extract(graphs_.begin());
+      COLOPHON_TRY(session_.call(cudaGraphExecDestroy(graph.mapped()), "a graph's end"));
     }
     graphs_generator_ = generator;
   }
@@ -187,7 +191,7 @@ Result<cudaGraphExec_t> CudaSlot::graph_of(const P256CudaJob& job) {
 
 Result<void> CudaSlot::start(const P256CudaJob& job) {
   started_ = job.count;
-  std::memset(verdicts(), 0xff, job.count);  // finish() will see what the device did not write
+  std::memset(verdicts(), 0xff, job.count);  // nor is what was not copied
   if (job.lanes == 0) return enqueue(job);
   COLOPHON_TRY_ASSIGN(cudaGraphExec_t graph, graph_of(job));
   return session_.call(cudaGraphLaunch(graph, stream_), "launch of a graph");
@@ -479,7 +483,15 @@ Result<void> CudaSession::calibrate(const KnownSignature& known) {
 // --- closing -------------------------------------------------------------------------------------
 
 bool CudaSession::close() {
+  if (!home_ && !failed_) return true;  // nothing was taken
+  // What follows is for this device and no other. An error that sticks to it is the result of these
+  // calls, too, and no reason to leave it.
   (void)cudaSetDevice(options_.device);
+  int current = options_.device;
+  if (cudaGetDevice(&current) == cudaSuccess && current != options_.device) {
+    (void)cudaGetLastError();
+    return false;
+  }
   std::vector<cudaStream_t> streams;
   if (home_ && home_->stream != nullptr) streams.push_back(home_->stream);
   for (const auto& slot : slots_) {
@@ -541,7 +553,8 @@ Result<CudaSlot*> CudaSession::new_slot() {
 }
 
 CudaSlot* CudaSession::take_slot(bool wait) {
-  (void)cudaSetDevice(options_.device);  // of this thread, whose the slot is now
+  // Of this thread, whose the slot is now.
+  if (!call(cudaSetDevice(options_.device), "taking the GPU into use")) return nullptr;
   std::unique_lock guard(slots_mutex_);
   for (;;) {
     if (failed_) return nullptr;
@@ -611,17 +624,23 @@ Result<std::shared_ptr<void>> CudaSession::allocate_table(unsigned bits) {
   }
   return std::shared_ptr<void>(memory, [home = home_](void* at) {
     const std::scoped_lock closing(home->mutex);
-    if (home->has_failed || home->tables.erase(at) == 0) return;
-    (void)cudaSetDevice(home->device);
+    if (home->has_failed) return;
+    auto table = home->tables.extract(at);
+    if (table.empty()) return;
     // Refused, it is freed when the session is closed.
-    if (cudaFreeAsync(at, home->stream) != cudaSuccess) home->tables.insert(at);
+    if (cudaSetDevice(home->device) == cudaSuccess &&
+        cudaFreeAsync(at, home->stream) == cudaSuccess) {
+      return;
+    }
+    (void)cudaGetLastError();
+    home->tables.insert(std::move(table));
   });
 }
 
 Result<void> CudaSession::make_tables(std::span<P256Build> builds, unsigned bits) {
-  (void)cudaSetDevice(options_.device);
   const std::scoped_lock guard(build_mutex_);
   if (failed_) return failure();
+  COLOPHON_TRY(call(cudaSetDevice(options_.device), "taking the GPU into use"));
   std::vector<std::shared_ptr<void>> made;
   for (const P256Build& build : builds) {
     COLOPHON_TRY_ASSIGN(auto memory, allocate_table(bits));

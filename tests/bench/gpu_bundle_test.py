@@ -142,6 +142,23 @@ def says_that_there_is_no_gpu(bundle):
         expect(not os.path.exists(os.path.join(bundle.results, "none")), "a result of nothing")
 
 
+def fails_a_gpu_that_cannot_be_used(bundle):
+    """It is there: in use by others, full, too old, broken."""
+    for number, (emulator, why) in enumerate((
+            ("fault=cudaSetDevice@1+*:cudaErrorDevicesUnavailable", "is in use by another process"),
+            ("memory=16M", "bytes of memory free, needs"),
+            ("fault=kernel@1+*:cudaErrorIllegalAddress:break", "cudaErrorIllegalAddress"))):
+        name = f"unusable-{number}"
+        done = bundle.run(*bundle.out(name), emulator=emulator)
+        expect(done.returncode == 1, emulator, done.returncode, done.stdout)
+        expect("the GPU cannot be used" in done.stdout and why in done.stdout, emulator, done.stdout)
+        result, text = bundle.result(name)
+        expect(result["outcome"] == "failed" and result["bench_status"] == 1, result)
+        outcomes = {test["program"]: test["outcome"] for test in result["tests"]}
+        expect(outcomes["p256_differential_test"] == "failed", outcomes)
+        expect(why in text, text)
+
+
 def says_which_test_fails(bundle):
     """A wrong verdict, and a program that tests nothing."""
     vectors = os.path.join(bundle.folder, "vectors/cryptography_vectors/asymmetric/ECDSA/RFC6979",
@@ -193,6 +210,7 @@ def main():
         usage = bundle.run("--no-such-option")
         expect(usage.returncode == 2 and "unknown argument" in usage.stdout, usage.stdout)
         says_that_there_is_no_gpu(bundle)
+        fails_a_gpu_that_cannot_be_used(bundle)
         passes(bundle, folder)
         says_which_test_fails(bundle)
         says_that_the_bench_fails(bundle, build)

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <string>
@@ -70,7 +71,12 @@ class Column {
 };
 
 inline const Backend& backend() {
-  static const Backend chosen = Backend::choose().value();
+  static const Backend chosen = [] {
+    auto backend = Backend::choose();
+    if (backend) return *std::move(backend);
+    std::fprintf(stderr, "%s\n", backend.error().message.c_str());
+    std::exit(1);
+  }();
   return chosen;
 }
 

@@ -591,6 +591,7 @@ TEST(CudaFaults, OfEveryKindAreSurvived) {
   const auto later = [](const char* what, std::uint64_t first, cudaError_t error, Effect effect,
                         std::uint64_t count = 1) {
     survive({what, first, count, error, effect}, first);
+    EXPECT_FALSE(gpu_emulator::faults_met().empty()) << what << ' ' << first;
   };
   later("cudaGetDeviceCount", 1, cudaErrorNoDevice, Effect::kFail);
   later("cudaMalloc", 2, cudaErrorMemoryAllocation, Effect::kFail);
@@ -693,9 +694,39 @@ TEST(CudaThreads, AThousandBatchesFromEightThreads) {
   settings.pace = Pace::kFree;
   gpu_emulator::power_cycle(settings);
   {
-    const Gpu gpu;
+    CudaOptions options = small_pieces();
+    options.patience = std::chrono::minutes(10);  // wide tables take long with sanitizers
+    const Gpu gpu(options);
     ASSERT_EQ(gpu.why_not(), "");
     run_batches(gpu, 8, kIsDebug && !is_long() ? 200 : 1'000);
+    EXPECT_EQ(gpu.info().signatures_on_cpu, 0U) << gpu.info().last_fault;
+  }
+  EXPECT_EQ(first_finding(), "");
+  gpu_emulator::power_cycle(small_gpu());
+}
+
+// Nor does a budget wait for them, or they for it, and none of them goes to the CPU.
+TEST(CudaThreads, ABudgetIsSetBesideBatches) {
+  Settings settings = small_gpu();
+  settings.pace = Pace::kFree;
+  gpu_emulator::power_cycle(settings);
+  {
+    CudaOptions options = small_pieces();
+    options.patience = std::chrono::minutes(10);
+    const Gpu gpu(options);
+    ASSERT_EQ(gpu.why_not(), "");
+    std::atomic<bool> are_done = false;
+    std::atomic<int> times = 0;
+    std::jthread setting([&] {
+      for (; !are_done; ++times) {
+        EXPECT_TRUE(gpu.backend().set_table_memory_max(kTableMemoryMin).ok());
+        std::this_thread::yield();
+      }
+    });
+    run_batches(gpu, 4, kIsDebug && !is_long() ? 20 : 100);
+    are_done = true;
+    setting.join();
+    EXPECT_GT(times, 0);
     EXPECT_EQ(gpu.info().signatures_on_cpu, 0U) << gpu.info().last_fault;
   }
   EXPECT_EQ(first_finding(), "");
