@@ -408,7 +408,11 @@ class CudaBackend final : public BackendImplementation, private P256TableMaker {
     const std::shared_lock inside(mutex_, std::try_to_lock);
     if (!inside || !session_) return 0;
     const std::size_t done = session_->has_failed() ? 0 : work(*session_);
-    if (session_->has_failed()) note_fault(*session_);
+    if (session_->has_failed()) {
+      note_fault(*session_);
+    } else {
+      last_good_ = Clock::now().time_since_epoch().count();
+    }
     return done;
   }
 
